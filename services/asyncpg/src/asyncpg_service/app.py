@@ -1,0 +1,7 @@
+"""The uvicorn target."""
+
+from shared.http.app import create_app
+
+from asyncpg_service import service
+
+app = create_app(service)

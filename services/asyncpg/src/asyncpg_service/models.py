@@ -1,0 +1,50 @@
+"""How rows become the shared objects. The tables are declared in `migrations/`."""
+
+from typing import Any
+
+from asyncpg import Connection as DirectConnection
+from asyncpg import Record
+from asyncpg.pool import PoolConnectionProxy
+from shared.rules.etags import Versions
+from shared.rules.json_content import restore
+from shared.schemas.documents import Document, OwnedDocument
+from shared.schemas.users import User
+
+Connection = DirectConnection | PoolConnectionProxy
+
+USER = "users.id, users.email, users.name, users.version, users.created_at, users.updated_at"
+DOCUMENT = (
+    "documents.id, documents.owner_id, documents.title, documents.content, documents.tags,"
+    " documents.version, documents.created_at, documents.updated_at"
+)
+
+
+class Arguments(list[object]):
+    """Of a statement that is put together: `add` gives the value's place in the text."""
+
+    def add(self, value: object) -> str:
+        self.append(value)
+        return f"${len(self)}"
+
+
+def accepted(expected: Versions) -> list[int] | None:
+    return None if expected is None else sorted(expected)
+
+
+def to_user(row: Record) -> User:
+    return User(*row)
+
+
+def to_document(row: Record) -> Document:
+    return Document(*_document(tuple(row)))
+
+
+def to_owned_document(row: Record) -> OwnedDocument:
+    """From the columns of the document and then those of its owner."""
+    columns = tuple(row)
+    return OwnedDocument(*(*_document(columns[:8]), User(*columns[8:])))
+
+
+def _document(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    document_id, owner_id, title, content, *rest = columns
+    return document_id, owner_id, title, restore(content), *rest

@@ -1,0 +1,76 @@
+"""Reads JSON bodies in the contract's order of checks: 413, 415, 400, then 422."""
+
+import json
+from typing import Any, TypeVar
+
+import pydantic_core
+from pydantic import TypeAdapter, ValidationError
+
+from shared.http.call import Call
+from shared.http.problems import ProblemError, field_errors_of, invalid
+from shared.rules import limits
+from shared.schemas.problems import FieldError
+
+Body = TypeVar("Body")
+
+JSON_ONLY = frozenset({"application/json"})
+JSON_OR_MERGE_PATCH = JSON_ONLY | {"application/merge-patch+json"}
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was whole; nobody is there to answer."""
+
+
+async def read_json(call: Call, media_types: frozenset[str]) -> tuple[Any, list[FieldError]]:
+    """The parsed body, or why it breaks a rule although it is JSON."""
+    body = await _read(call)
+    media_type = (call.header(b"content-type") or "").partition(";")[0].strip(" \t").lower()
+    if media_type not in media_types:
+        raise ProblemError("unsupported-media-type", f"Send the body as {' or '.join(sorted(media_types))}.")
+    try:
+        return pydantic_core.from_json(body), []
+    except ValueError:
+        return None, [_why_refused(body)]
+
+
+def validate(adapter: TypeAdapter[Body], value: Any) -> tuple[Body | None, list[FieldError]]:
+    try:
+        return adapter.validate_python(value), []
+    except ValidationError as error:
+        return None, field_errors_of(error, "body")
+
+
+async def _read(call: Call) -> bytes:
+    length = call.header(b"content-length")
+    if length is not None and int(length) > limits.BODY_MAX_BYTES:
+        raise ProblemError("payload-too-large", headers=[(b"connection", b"close")])
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await call.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limits.BODY_MAX_BYTES:
+            raise ProblemError("payload-too-large", headers=[(b"connection", b"close")])
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _why_refused(body: bytes) -> FieldError:
+    """The fast parser refused the body: it is either outside the JSON grammar (400), or JSON that no backend
+    can hold (lone surrogates, endless digits, bottomless nesting). The patient parser knows which."""
+    try:
+        text = body.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise ProblemError("malformed-json", "The body starts with a byte order mark.")
+        json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ProblemError("malformed-json") from error
+    except RecursionError:
+        return invalid("body", msg="is nested too deep", kind="json_too_deep")
+    except ValueError:
+        return invalid("body", msg="holds a number with too many digits", kind="json_number")
+    return invalid("body", msg="holds a lone surrogate or is nested too deep", kind="json_unstorable")

@@ -1,0 +1,48 @@
+"""Entity tags of versions, and the conditions that clients put on them (RFC 9110, section 13)."""
+
+import re
+
+from shared.rules import limits
+
+Versions = frozenset[int] | None
+"""The versions that a write accepts; None accepts any (`If-Match: *`, or no condition at all)."""
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_LIST = re.compile(rf"[ \t]*(?:{_TAG})?(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*").fullmatch
+_MEMBERS = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"').findall
+_VERSION = re.compile(r"[1-9][0-9]{0,9}").fullmatch
+
+
+def etag(version: int) -> bytes:
+    """
+    >>> etag(3)
+    b'"3"'
+    """
+    return b'"%d"' % version
+
+
+def accepted_versions(header: str) -> Versions:
+    """What an `If-Match` header accepts. Weak and unparsable tags never match.
+
+    >>> accepted_versions('"1", W/"2", "3"') == {1, 3}, accepted_versions("*"), accepted_versions("1")
+    (True, None, frozenset())
+    """
+    if header.strip(" \t") == "*":
+        return None
+    return frozenset(_versions(header, weak=False))
+
+
+def has_version(header: str, version: int) -> bool:
+    """Whether an `If-None-Match` header names the version, by weak comparison.
+
+    >>> has_version('W/"2"', 2), has_version("*", 9), has_version('"1"', 2)
+    (True, True, False)
+    """
+    return header.strip(" \t") == "*" or version in _versions(header, weak=True)
+
+
+def _versions(header: str, *, weak: bool) -> list[int]:
+    if not _LIST(header):
+        return []
+    numbers = [int(tag) for is_weak, tag in _MEMBERS(header) if (weak or not is_weak) and _VERSION(tag)]
+    return [number for number in numbers if number <= limits.VERSION_MAX]

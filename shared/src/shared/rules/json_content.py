@@ -1,0 +1,117 @@
+"""Free-form JSON under GEN-6: what is refused, what is normalised, and its size."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.rules import limits
+
+
+class ContentRefused(ValueError):
+    """The content breaks a rule of GEN-6; the message never repeats the content."""
+
+
+def normalise(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH) -> Any:
+    """The value as every backend stores it: integral floats in the signed 64-bit range become integers.
+
+    Raises ContentRefused on NUL in a string or key, an integer out of range, a float that is not finite,
+    or nesting beyond `max_depth` (an object or array counts one, a scalar none).
+
+    >>> normalise({"a": 1.0, "b": [-0.0, 1.5]})
+    {'a': 1, 'b': [0, 1.5]}
+    """
+    kind = type(value)
+    if kind is dict:
+        depth = _one_deeper(max_depth)
+        return {_text(name): normalise(member, depth) for name, member in value.items()}
+    if kind is list:
+        depth = _one_deeper(max_depth)
+        return [normalise(member, depth) for member in value]
+    if kind is str:
+        return _text(value)
+    if kind is float:
+        return _number(value)
+    if kind is int and not limits.INTEGER_MIN <= value <= limits.INTEGER_MAX:
+        raise ContentRefused("an integer is outside the signed 64-bit range")
+    return value
+
+
+def restore(value: Any) -> Any:
+    """What a backend gave back, as `normalise` had it: a database that keeps numbers as decimals gives a
+    large float back as a long integer.
+
+    >>> restore({"a": 10**22})
+    {'a': 1e+22}
+    """
+    kind = type(value)
+    if kind is dict:
+        return {name: restore(member) for name, member in value.items()}
+    if kind is list:
+        return [restore(member) for member in value]
+    if kind is float:
+        return _number(value)
+    if kind is int and not limits.INTEGER_MIN <= value <= limits.INTEGER_MAX:
+        return float(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A normalised content with its compact UTF-8 JSON, written once: its size, and what SQL layers store."""
+
+    value: dict[str, Any]
+    json: bytes
+
+
+def content(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH) -> Content:
+    """Raises ContentRefused where GEN-6 refuses the value as a content.
+
+    >>> content({"a": "\u00e9"}).json == '{"a":"\u00e9"}'.encode()
+    True
+    """
+    normalised = normalise(value, max_depth)
+    if not isinstance(normalised, dict):
+        raise ContentRefused("the content is no object")
+    written = orjson.dumps(normalised)
+    if len(written) > limits.CONTENT_MAX_BYTES:
+        raise ContentRefused(f"the content is larger than {limits.CONTENT_MAX_BYTES} bytes as compact JSON")
+    return Content(normalised, written)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality by value of two normalised values: a boolean is no number, key order does not count.
+
+    >>> same({"a": 1, "b": [True]}, {"b": [True], "a": 1.0}), same([1], [True])
+    (True, False)
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(one == other)
+
+
+def _one_deeper(max_depth: int | None) -> int | None:
+    if max_depth is None:
+        return None
+    if max_depth == 0:
+        raise ContentRefused(f"the content is nested deeper than {limits.CONTENT_MAX_DEPTH} levels")
+    return max_depth - 1
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ContentRefused("a string holds U+0000")
+    return text
+
+
+def _number(number: float) -> int | float:
+    if not math.isfinite(number):
+        raise ContentRefused("a number is not finite")
+    if number.is_integer() and limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
+        return int(number)
+    return number
