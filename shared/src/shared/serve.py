@@ -31,5 +31,6 @@ def run(service: Service) -> None:
             http="httptools",
             access_log=False,
             server_header=False,
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=int(settings.shutdown_grace / 2),
         )

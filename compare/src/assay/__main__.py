@@ -1,0 +1,3 @@
+from assay.main import main
+
+main()

@@ -1,0 +1,75 @@
+"""`assay contract`: the contract suite, and the part of it that a comparison runs on every arm."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.commands.chosen import chosen
+from assay.stand import StandError
+
+SUITE = Path(__file__).resolve().parents[4] / "contract_tests"
+
+QUICK = ("test_users.py", "test_documents.py", "test_documents_patch.py", "test_documents_transfer.py")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Outcomes by clause and backend; failed tests by backend."""
+
+    clauses: Mapping[str, Mapping[str, Any]]
+    failures: Mapping[str, Mapping[str, list[str]]]
+    """By backend and test: the clauses that it would have proved."""
+
+
+def contract(names: Sequence[str], api_urls: Sequence[str], *, docker: bool) -> int:
+    """pytest's own exit code, but 2 for wrong use."""
+    if not api_urls or names:
+        chosen(names)
+    arguments = [f"--service={name}" for name in names] + [f"--api-url={pair}" for pair in api_urls]
+    ended = subprocess.run([*_pytest(), *arguments, *(["--docker"] if docker else [])], check=False)
+    return 1 if ended.returncode == 1 else 2 if ended.returncode else 0
+
+
+async def prove(urls: Mapping[str, str], folder: Path) -> Proof:
+    """The quick part against running services; its output goes to `folder`."""
+    outcome, log = folder / "conformance.json", folder / "contract.log"
+    tests = [str(SUITE / name) for name in QUICK]
+    arguments = [f"--api-url={name}={url}" for name, url in urls.items()]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *_pytest(tests), *arguments, f"--conformance={outcome}", stdout=output, stderr=output
+        )
+        try:
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    if process.returncode not in (0, 1) or not outcome.exists():
+        raise StandError(f"the contract suite could not run; see {log}.")
+    return _read(json.loads(outcome.read_bytes()))
+
+
+def _pytest(tests: Sequence[str] = ()) -> list[str]:
+    if not SUITE.is_dir():
+        raise StandError("the contract suite is not here: run assay from a checkout of the repository.")
+    return [sys.executable, "-m", "pytest", "-q", *(tests or [str(SUITE)])]
+
+
+def _read(conformance: Mapping[str, Any]) -> Proof:
+    clauses = {
+        row["id"]: {backend: cell["outcome"] for backend, cell in row["backends"].items()}
+        for row in conformance["clauses"]
+    }
+    failures: dict[str, dict[str, list[str]]] = {}
+    for row in conformance["clauses"]:
+        for backend, cell in row["backends"].items():
+            for test in cell["tests"]:
+                if test["outcome"] == "failed":
+                    failures.setdefault(backend, {}).setdefault(test["id"], []).append(row["id"])
+    return Proof(clauses, failures)

@@ -1,0 +1,206 @@
+"""From figures to words: which layer needs the least, where that holds, and what it does not cover.
+
+Only service CPU is judged. Two layers are told apart only where their whole intervals lie farther from each
+other than two equal arms seemed to be, and than the practical threshold.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from assay.measure.statistics import PRACTICAL, Ratio, noise_floor
+from assay.report.model import Arm, Cell, Environment, Interval, Judgement, Method, Noise, Scenario
+
+ITSELF = Interval(value=1.0, low=1.0, high=1.0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scenario: the arms' service CPU as multiples of the baseline's, and the arm that needs the least of
+    all, or None where that cannot be told."""
+
+    scenario: str
+    ratios: Mapping[str, Interval]
+    least: str | None
+
+    def against(self, arm: str, other: str) -> float:
+        return self.ratios[arm].value / self.ratios[other].value
+
+
+def floor_of(noise: Noise | None) -> float:
+    """The noise floor of a scenario as |ln ratio|; infinite where no two equal arms were measured."""
+    if noise is None or noise.comparison is None:
+        return math.inf
+    found = noise.comparison
+    return noise_floor(Ratio(found.ratio.value, found.ratio.low, found.ratio.high, found.rounds))
+
+
+def judge(
+    cells: Sequence[Cell],
+    noise: Sequence[Noise],
+    arms: Sequence[Arm],
+    scenarios: Sequence[Scenario],
+    *,
+    baseline: str,
+    method: Method,
+    environment: Environment,
+) -> Judgement:
+    services = [arm.name for arm in arms if arm.kind == "service"]
+    floors = {found.scenario: floor_of(found) for found in noise}
+    outcomes = [
+        _outcome(scenario.name, cells, services, baseline, floors.get(scenario.name, math.inf))
+        for scenario in scenarios
+    ]
+    return Judgement(
+        headline=_headline(outcomes),
+        reasons=[
+            *(_told(outcome) for outcome in outcomes),
+            *_with_database(cells, services, scenarios),
+            *_withheld(cells, arms),
+        ],
+        limits=_limits(floors, noise, method, environment),
+    )
+
+
+def _outcome(
+    scenario: str, cells: Sequence[Cell], services: list[str], baseline: str, floor: float
+) -> Outcome:
+    ratios: dict[str, Interval] = {}
+    for cell in cells:
+        if cell.scenario != scenario or cell.arm not in services or cell.service_cpu is None:
+            continue
+        if cell.arm == baseline:
+            ratios[cell.arm] = ITSELF
+        elif cell.against_baseline is not None:
+            ratios[cell.arm] = cell.against_baseline.ratio
+    band = max(floor, math.log1p(PRACTICAL))
+    least = min(ratios, key=lambda arm: ratios[arm].value, default=None)
+    if least is None or len(ratios) < 2:
+        return Outcome(scenario, ratios, None)
+    apart = [math.log(ratios[arm].low / ratios[least].high) > band for arm in ratios if arm != least]
+    return Outcome(scenario, ratios, least if all(apart) else None)
+
+
+def _headline(outcomes: Sequence[Outcome]) -> str:
+    compared = [outcome for outcome in outcomes if len(outcome.ratios) > 1]
+    if not compared:
+        return "The evidence does not decide: no two layers have figures in the same scenario."
+    wins = Counter(outcome.least for outcome in compared if outcome.least is not None).most_common()
+    if wins and wins[0][1] * 2 > len(compared):
+        winner, count = wins[0]
+        others = ", ".join(_multiples(winner, compared))
+        return f"{winner} needs the least service CPU in {count} of {_scenarios(len(compared))}; {others}."
+    undecided = len(compared) - sum(count for _, count in wins)
+    counted = [f"{arm} needs the least service CPU in {count}" for arm, count in wins]
+    return (
+        f"The evidence does not decide: of {_scenarios(len(compared))} "
+        f"{', '.join([*counted, f'{undecided} cannot be told'])}."
+    )
+
+
+def _scenarios(count: int) -> str:
+    return "1 scenario" if count == 1 else f"{count} scenarios"
+
+
+def _multiples(winner: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """`NAME 1.4–2.0 × as much` for every other arm, over all scenarios where both have figures."""
+    spans: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        if winner in outcome.ratios:
+            for arm in outcome.ratios:
+                if arm != winner:
+                    spans.setdefault(arm, []).append(outcome.against(arm, winner))
+    return [f"{arm} {_span(min(found), max(found))} × as much" for arm, found in spans.items()]
+
+
+def _span(low: float, high: float) -> str:
+    """
+    >>> _span(1.44, 2.0), _span(1.01, 1.04)
+    ('1.4–2.0', '1.0')
+    """
+    first, last = f"{low:.1f}", f"{high:.1f}"
+    return first if first == last else f"{first}–{last}"
+
+
+def _told(outcome: Outcome) -> str:
+    if len(outcome.ratios) < 2:
+        return f"{outcome.scenario}: nothing to compare, fewer than two layers have figures."
+    ranked = sorted(outcome.ratios, key=lambda arm: outcome.ratios[arm].value)
+    if outcome.least is None:
+        return (
+            f"{outcome.scenario}: cannot tell which needs the least; {ranked[0]} and {ranked[1]} are no "
+            "farther apart than two equal arms were, or their intervals overlap."
+        )
+    others = ", ".join(f"{arm} {outcome.against(arm, outcome.least):.2f} ×" for arm in ranked[1:])
+    return f"{outcome.scenario}: {outcome.least} needs the least; {others}."
+
+
+def _with_database(cells: Sequence[Cell], services: list[str], scenarios: Sequence[Scenario]) -> list[str]:
+    """Who has the smallest sum of medians once the database's CPU is added; a sum has no interval."""
+    least: Counter[str] = Counter()
+    for scenario in scenarios:
+        sums = {
+            cell.arm: cell.service_cpu.value + cell.database_cpu.value
+            for cell in cells
+            if cell.scenario == scenario.name and cell.arm in services
+            if cell.service_cpu is not None and cell.database_cpu is not None
+        }
+        if len(sums) > 1:
+            least[min(sums, key=lambda arm: sums[arm])] += 1
+    if not least:
+        return []
+    counted = ", ".join(f"{arm} in {count}" for arm, count in least.most_common())
+    return [
+        f"With the database's CPU added, the smallest sum of {_scenarios(least.total())}: {counted} "
+        "(medians; not tested)."
+    ]
+
+
+def _withheld(cells: Sequence[Cell], arms: Sequence[Arm]) -> list[str]:
+    excluded = {arm.name: arm.excluded for arm in arms if arm.excluded is not None}
+    return [
+        *(f"{arm} has no figures: {reason}" for arm, reason in excluded.items()),
+        *(
+            f"{cell.arm} has no figures in {cell.scenario}: {cell.missing}"
+            for cell in cells
+            if cell.missing is not None and cell.arm not in excluded
+        ),
+    ]
+
+
+def _limits(
+    floors: Mapping[str, float], noise: Sequence[Noise], method: Method, environment: Environment
+) -> list[str]:
+    return [
+        f"One machine: {environment.cpu_model}, {environment.cpus} cores, which the load shares with what it "
+        "measures. Another machine moves the figures, and may move the ratios.",
+        f"{method.connections} connections in a closed loop: each service near its full load. At a low rate "
+        "the same service costs more CPU per request, and answers sooner.",
+        _network(environment),
+        f"{method.users:,} users and {method.documents:,} documents; no other sizes and contents.",
+        "Judged is the service's CPU: not its memory, its behaviour under faults or the work of writing it.",
+        *_spread(floors),
+        *(
+            f"The two equal arms came out as different in {found.scenario}: read its figures with care."
+            for found in noise
+            if found.comparison is not None and found.comparison.verdict in ("better", "worse")
+        ),
+    ]
+
+
+def _network(environment: Environment) -> str:
+    if any(database.source == "url" for database in environment.databases):
+        return "The network to a database given by its URL is part of the latencies, and of no CPU figure."
+    return "No network between service and database: where there is one, each round trip costs more."
+
+
+def _spread(floors: Mapping[str, float]) -> list[str]:
+    known = {scenario: floor for scenario, floor in floors.items() if math.isfinite(floor)}
+    if not known:
+        return ["No two equal arms were measured, so the noise is unknown and no layer is told from another."]
+    worst = max(known, key=lambda scenario: known[scenario])
+    return [
+        f"Two equal arms seemed up to {math.expm1(known[worst]):.0%} apart ({worst}); what is closer than "
+        "that is not told."
+    ]

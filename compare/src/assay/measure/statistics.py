@@ -1,0 +1,155 @@
+"""From rounds to verdicts: paired ratios, bootstrap intervals, the noise floor, earned percentiles."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CONFIDENCE = 0.95
+RESAMPLES = 4_000
+PRACTICAL = 0.03
+"""A difference below 3 % is none to act on."""
+
+LEAST_SAMPLES = {500: 20, 900: 100, 990: 1_000, 999: 10_000}
+"""Samples that a percentile, in thousandths, needs: at least ten lie above it."""
+
+
+class Verdict(StrEnum):
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times the baseline's figure an arm's is: the median over rounds and its interval."""
+
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Nanoseconds; None where there are too few samples."""
+
+    p50: int | None
+    p90: int | None
+    p99: int | None
+    p999: int | None
+
+
+def percentiles(latencies_ns: ArrayLike) -> Percentiles:
+    """Nearest-rank percentiles: each is a latency that was seen.
+
+    Source: Hyndman and Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996),
+    definition 1.
+
+    >>> percentiles(range(1, 101))
+    Percentiles(p50=50, p90=90, p99=None, p999=None)
+    """
+    ordered = np.sort(np.asarray(latencies_ns, dtype=np.int64))
+
+    def at(thousandths: int) -> int | None:
+        if ordered.size < LEAST_SAMPLES[thousandths]:
+            return None
+        rank = -(-ordered.size * thousandths // 1_000)  # rounded up, in whole numbers: 99.9 is no exact float
+        return int(ordered[rank - 1])
+
+    return Percentiles(at(500), at(900), at(990), at(999))
+
+
+def paired_logs(arm: ArrayLike, baseline: ArrayLike) -> NDArray[np.float64]:
+    """ln(arm / baseline) for each round; a round that one of them lacks (NaN, or not above 0) is left out.
+
+    Pairing takes the machine's drift out, as both arms of a round had the same machine; logarithms make
+    twice and half the same distance. Source: Fleming and Wallace, How Not to Lie with Statistics,
+    Communications of the ACM 29 (1986).
+
+    >>> paired_logs([2.0, 3.0, 5.0], [1.0, 3.0, 0.0]).round(3).tolist()
+    [0.693, 0.0]
+    """
+    above, below = np.asarray(arm, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    whole = (above > 0) & (below > 0)
+    return np.log(above[whole] / below[whole])
+
+
+def ratio(logs: NDArray[np.float64], *, seed: int = 0, confidence: float = CONFIDENCE) -> Ratio | None:
+    """The median ratio with its percentile bootstrap interval; None below three rounds.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+
+    >>> ratio(np.log([2.0, 2.0, 2.0]))
+    Ratio(ratio=2.0, low=2.0, high=2.0, rounds=3)
+    """
+    rounds = logs.size
+    if rounds < 3:
+        return None
+    picks = np.random.default_rng(seed).integers(0, rounds, size=(RESAMPLES, rounds))
+    medians = np.median(logs[picks], axis=1)
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(medians, [tail, 100 - tail])
+    centre, low, high = (round(math.exp(value), 9) for value in (np.median(logs), low, high))
+    return Ratio(centre, low, high, rounds)
+
+
+def family_confidence(comparisons: int, confidence: float = CONFIDENCE) -> float:
+    """The confidence of each of several intervals for which all hold together with `confidence`.
+
+    Source: Bonferroni's inequality; Dunn, Multiple Comparisons among Means, Journal of the American
+    Statistical Association 56 (1961).
+
+    >>> round(family_confidence(5), 4)
+    0.99
+    """
+    return 1 - (1 - confidence) / max(1, comparisons)
+
+
+def noise_floor(twins: Ratio | None) -> float:
+    """How far apart two equal arms may seem in this run: the farther end of the A/A interval, as |ln ratio|.
+
+    Infinite without an A/A arm: nothing can be told then. Source: A/A tests, Kohavi, Tang and Xu, Trustworthy
+    Online Controlled Experiments (2020), chapter 19.
+
+    >>> round(noise_floor(Ratio(1.0, 0.96, 1.02, 10)), 4)
+    0.0408
+    """
+    if twins is None:
+        return math.inf
+    return max(abs(math.log(twins.low)), abs(math.log(twins.high)))
+
+
+def verdict(
+    found: Ratio | None, noise: float, *, practical: float = PRACTICAL, lower_is_better: bool = True
+) -> Verdict:
+    """What an arm is against the baseline.
+
+    Different only where the whole interval lies beyond the noise floor and beyond the practical threshold;
+    equivalent only where the whole interval lies within the threshold and the noise floor does as well.
+    Source: Schuirmann, A comparison of the two one-sided tests procedure, Journal of Pharmacokinetics and
+    Biopharmaceutics 15 (1987), by its interval form.
+    The A/A pair itself is judged with `noise` 0, as its own spread would hide it.
+
+    >>> verdict(Ratio(1.5, 1.4, 1.6, 10), noise=0.05)
+    <Verdict.WORSE: 'worse'>
+    >>> verdict(Ratio(1.0, 0.99, 1.01, 10), noise=0.02)
+    <Verdict.EQUIVALENT: 'equivalent'>
+    >>> verdict(Ratio(1.05, 1.02, 1.09, 10), noise=0.04)
+    <Verdict.CANNOT_TELL: 'cannot tell'>
+    """
+    if found is None:
+        return Verdict.CANNOT_TELL
+    low, high = math.log(found.low), math.log(found.high)
+    threshold = math.log1p(practical)
+    band = max(noise, threshold)
+    if high < -band:
+        return Verdict.BETTER if lower_is_better else Verdict.WORSE
+    if low > band:
+        return Verdict.WORSE if lower_is_better else Verdict.BETTER
+    if noise <= threshold and -threshold <= low and high <= threshold:
+        return Verdict.EQUIVALENT
+    return Verdict.CANNOT_TELL

@@ -1,0 +1,113 @@
+"""The report in the terminal: one line for each scenario, in as many tables as the width asks for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from assay.report.model import ADVICE, Arm, Results
+from assay.report.views import Row, View
+from assay.report.words import SIGNS, figure, times, trips
+
+STYLES = {"better": "green", "worse": "red", "baseline": "bold"}
+
+
+def render(results: Results, console: Console, report: Path) -> None:
+    view = View(results)
+    console.print()
+    console.print(Text(results.judgement.headline, "bold"))
+    console.print()
+    for arms in _fitting(view, view.services, console):
+        console.print(_table(view, arms))
+    console.print(Text(_legend(results.baseline), "dim"))
+    for found in (_floors(view), _withheld(results), Text(_conformance(view)), _doubts(results)):
+        if found is not None:
+            console.print()
+            console.print(found)
+    console.print()
+    # a path that is broken over two lines cannot be opened
+    console.print(Text(f"Report: {report}"), soft_wrap=True)
+
+
+def _fitting(view: View, arms: Sequence[Arm], console: Console) -> list[Sequence[Arm]]:
+    """The arms in as few tables as show them whole."""
+    needed = Measurement.get(console, console.options.update(max_width=10_000), _table(view, arms)).minimum
+    if needed <= console.width or len(arms) == 1:
+        return [arms]
+    half = (len(arms) + 1) // 2
+    return [*_fitting(view, arms[:half], console), *_fitting(view, arms[half:], console)]
+
+
+def _table(view: View, arms: Sequence[Arm]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
+    table.add_column("scenario", no_wrap=True)
+    for arm in arms:
+        table.add_column(Text(arm.name), no_wrap=True)
+    table.add_column("A/A noise", no_wrap=True)
+    for found in view.scenarios:
+        shown = [view.row(arm, found.scenario) for arm in arms]
+        table.add_row(Text(found.scenario.name), *(_cell(row) for row in shown), Text(found.spread, "dim"))
+    return table
+
+
+def _cell(row: Row | None) -> Text:
+    if row is None or row.cell.service_cpu is None or row.verdict is None:
+        return Text("no figure", "dim italic")
+    lines = [f"{figure(row.cell.service_cpu.value)} µs"]
+    against = row.cell.against_baseline
+    lines.append(f"{'' if against is None else times(against.ratio.value)} {row.sign}".strip())
+    if row.cell.round_trips is not None:
+        lines.append(f"{trips(row.cell.round_trips)} trips")
+    return Text("\n".join(lines), STYLES.get(row.verdict, ""))
+
+
+def _legend(baseline: str) -> str:
+    signs = "  ".join(f"{sign} {word}" for word, sign in SIGNS.items())
+    return f"Service CPU per request, × {baseline}, round trips.  {signs}"
+
+
+def _floors(view: View) -> Table | None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("floor", "scenario", "service CPU", "ratio"):
+        table.add_column(heading, no_wrap=True)
+    for found in view.scenarios:
+        for row in found.rows:
+            if row.arm.kind == "floor":
+                cpu, against = row.cell.service_cpu, row.cell.against_baseline
+                table.add_row(
+                    Text(row.arm.name),
+                    Text(found.scenario.name),
+                    "no figure" if cpu is None else f"{figure(cpu.value)} µs",
+                    "" if against is None else times(against.ratio.value),
+                )
+    return table if table.row_count else None
+
+
+def _withheld(results: Results) -> Group | None:
+    excluded = {arm.name: arm.excluded for arm in results.arms if arm.excluded is not None}
+    lines = [f"{name} has no figures: {reason}" for name, reason in excluded.items()]
+    lines += [
+        f"{cell.arm} has no figures in {cell.scenario}: {cell.missing}"
+        for cell in results.cells
+        if cell.missing is not None and cell.arm not in excluded
+    ]
+    return Group(*(Text(line) for line in lines)) if lines else None
+
+
+def _conformance(view: View) -> str:
+    found = [status for _, clauses in view.conformance for _, row in clauses for status in row]
+    counts = ", ".join(
+        f"{found.count(status)} {status}" for status in ("passed", "failed", "not run") if status in found
+    )
+    return f"Conformance: {len(view.results.conformance)} clauses × {len(view.backends)} backends: {counts}"
+
+
+def _doubts(results: Results) -> Group | None:
+    lines = [
+        Text.assemble(("Doubt: ", "bold yellow"), f"{doubt.value}. {ADVICE[doubt]}")
+        for doubt in results.doubts
+    ]
+    return Group(*lines) if lines else None

@@ -1,0 +1,51 @@
+"""How figures and verdicts are written, the same in every report."""
+
+import math
+
+from assay.judge.verdict import floor_of
+from assay.report.model import Cell, Noise
+
+SIGNS = {"better": "▼", "worse": "▲", "equivalent": "≈", "cannot tell": "?", "baseline": "●"}
+"""The sign never stands alone where there is room for the word."""
+
+
+def figure(value: float) -> str:
+    """Three digits at least are kept, and whole numbers above.
+
+    >>> figure(1234.5), figure(45.67), figure(4.567), figure(0.0)
+    ('1,234', '45.7', '4.57', '0')
+    """
+    if value >= 100 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def times(ratio: float) -> str:
+    """
+    >>> times(2.314)
+    '2.31 ×'
+    """
+    return f"{figure(ratio) if ratio >= 100 else format(ratio, '.2f')} ×"
+
+
+def trips(count: float) -> str:
+    """
+    >>> trips(1.0), trips(2.25)
+    ('1', '2.25')
+    """
+    return f"{count:.2f}".rstrip("0").rstrip(".")
+
+
+def spread(noise: Noise | None) -> str:
+    """The noise floor of a scenario: how far apart two equal arms may seem."""
+    floor = floor_of(noise)
+    return f"± {math.expm1(floor):.1%}".replace("%", " %") if math.isfinite(floor) else "unknown"
+
+
+def verdict_on(cell: Cell, baseline: str) -> str | None:
+    """The word for a cell; None where it has no figures."""
+    if cell.service_cpu is None:
+        return None
+    if cell.arm == baseline:
+        return "baseline"
+    return "cannot tell" if cell.against_baseline is None else cell.against_baseline.verdict

@@ -1,0 +1,128 @@
+"""Databases and services of one run, each service a process of its own on its own port."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from shared.registry import Service
+
+from assay.stand.databases import URL_VARIABLES, Databases, open_databases
+from assay.stand.options import Progress, StandOptions, reported, silent
+from assay.stand.parallel import all_in_any_case, all_or_none
+from assay.stand.ports import HOST, on_free_port
+from assay.stand.process import Child
+
+_MIGRATE_SECONDS = 60.0
+_READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A process that answered `GET /readyz` with 200; url without a slash at the end."""
+
+    name: str
+    url: str
+    child: Child
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    @property
+    def log(self) -> Path:
+        return self.child.log
+
+    @property
+    def alive(self) -> bool:
+        return self.child.alive
+
+    async def stop(self) -> None:
+        await self.child.stop()
+
+
+class Stand:
+    """services: those that were started, by name."""
+
+    def __init__(self, databases: Databases, progress: Progress) -> None:
+        self.databases = databases
+        self.services: dict[str, RunningService] = {}
+        self._progress = progress
+
+    @property
+    def folder(self) -> Path:
+        return self.databases.folder.path
+
+    async def start_service(
+        self, service: Service, *, name: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> RunningService:
+        """A process of the backend on its migrated database; under another name beside the first one."""
+        command = [sys.executable, "-m", service.module, "serve", "--host", HOST]
+        variables = {**self.databases.url_for(service), **(environment or {})}
+        return await self.start_process(name or service.name, command, variables)
+
+    async def start_process(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> RunningService:
+        """Any HTTP server that takes `--port N` and answers `/readyz`."""
+
+        async def start(port: int) -> RunningService:
+            child = self.databases.folder.spawn(
+                name, [*command, "--port", str(port)], _environment() | dict(environment)
+            )
+            running = RunningService(name, f"http://{HOST}:{port}", child)
+            async with httpx2.AsyncClient(base_url=running.url, timeout=5, trust_env=False) as client:
+                await child.ready(port, lambda: _is_ready(client), _READY_SECONDS)
+            return running
+
+        with reported(self._progress, f"start {name}"):
+            self.services[name] = await on_free_port(start)
+        return self.services[name]
+
+    async def open(self, service: Service) -> None:
+        """Database, migration, process."""
+        await self.databases.create_for(service)
+        with reported(self._progress, f"migrate {service.name}"):
+            await self._migrate(service)
+        await self.start_service(service)
+
+    async def stop_services(self) -> None:
+        await all_in_any_case(service.stop() for service in self.services.values())
+
+    async def _migrate(self, service: Service) -> None:
+        command = [sys.executable, "-m", service.module, "migrate"]
+        environment = _environment() | self.databases.url_for(service)
+        child = self.databases.folder.spawn(f"{service.name}-migrate", command, environment)
+        await child.succeed(_MIGRATE_SECONDS)
+
+
+@asynccontextmanager
+async def open_stand(
+    services: Iterable[Service], options: StandOptions, progress: Progress = silent
+) -> AsyncIterator[Stand]:
+    """Everything is up inside, nothing is left outside."""
+    wanted = list(services)
+    async with open_databases([service.database for service in wanted], options, progress) as databases:
+        stand = Stand(databases, progress)
+        try:
+            await all_or_none(stand.open(service) for service in wanted)
+            yield stand
+        finally:
+            await stand.stop_services()
+
+
+async def _is_ready(client: httpx2.AsyncClient) -> bool:
+    try:
+        answer = await client.get("/readyz")
+    except httpx2.TransportError:
+        return False
+    return answer.status_code == 200
+
+
+def _environment() -> dict[str, str]:
+    """The user's own, without the URLs: a service knows only its own database."""
+    urls = {variable for variables in URL_VARIABLES.values() for variable in variables}
+    return {name: value for name, value in os.environ.items() if name not in urls}
