@@ -17,12 +17,17 @@ ITSELF = Interval(value=1.0, low=1.0, high=1.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """One scenario: the arms' service CPU as multiples of the baseline's, and the arm that needs the least of
-    all, or None where that cannot be told."""
+    """One scenario: the arms' service CPU as multiples of the baseline's, least first, and the arms that are
+    not told from the first, itself among them."""
 
     scenario: str
     ratios: Mapping[str, Interval]
-    least: str | None
+    close: list[str]
+
+    @property
+    def least(self) -> str | None:
+        """The one arm that needs the least of all, if there is one."""
+        return self.close[0] if len(self.close) == 1 and len(self.ratios) > 1 else None
 
     def against(self, arm: str, other: str) -> float:
         return self.ratios[arm].value / self.ratios[other].value
@@ -52,10 +57,12 @@ def judge(
         _outcome(scenario.name, cells, services, baseline, floors.get(scenario.name, math.inf))
         for scenario in scenarios
     ]
+    compared = [outcome for outcome in outcomes if len(outcome.ratios) > 1]
     return Judgement(
-        headline=_headline(outcomes),
+        headline=_headline(compared),
         reasons=[
-            *(_told(outcome) for outcome in outcomes),
+            *_told(compared),
+            *_against_least(compared),
             *_with_database(cells, services, scenarios),
             *_withheld(cells, arms),
         ],
@@ -66,36 +73,50 @@ def judge(
 def _outcome(
     scenario: str, cells: Sequence[Cell], services: list[str], baseline: str, floor: float
 ) -> Outcome:
+    here = [cell for cell in cells if cell.scenario == scenario and cell.arm in services and cell.service_cpu]
     ratios: dict[str, Interval] = {}
-    for cell in cells:
-        if cell.scenario != scenario or cell.arm not in services or cell.service_cpu is None:
-            continue
+    verdicts: dict[str, str] = {}
+    for cell in here:
         if cell.arm == baseline:
             ratios[cell.arm] = ITSELF
         elif cell.against_baseline is not None:
             ratios[cell.arm] = cell.against_baseline.ratio
+            verdicts[cell.arm] = cell.against_baseline.verdict
+    ranked = dict(sorted(ratios.items(), key=lambda found: found[1].value))
     band = max(floor, math.log1p(PRACTICAL))
-    least = min(ratios, key=lambda arm: ratios[arm].value, default=None)
-    if least is None or len(ratios) < 2:
-        return Outcome(scenario, ratios, None)
-    apart = [math.log(ratios[arm].low / ratios[least].high) > band for arm in ratios if arm != least]
-    return Outcome(scenario, ratios, least if all(apart) else None)
+
+    def apart(first: str, other: str) -> bool:
+        """Whether `other` surely needs more; against the baseline that has been judged already."""
+        if first == baseline:
+            return verdicts[other] == "worse"
+        if other == baseline:
+            return verdicts[first] == "better"
+        return math.log(ratios[other].low / ratios[first].high) > band
+
+    first = next(iter(ranked), None)
+    close = [arm for arm in ranked if first is not None and (arm == first or not apart(first, arm))]
+    return Outcome(scenario, ranked, close)
 
 
-def _headline(outcomes: Sequence[Outcome]) -> str:
-    compared = [outcome for outcome in outcomes if len(outcome.ratios) > 1]
+def _headline(compared: Sequence[Outcome]) -> str:
     if not compared:
         return "The evidence does not decide: no two layers have figures in the same scenario."
     wins = Counter(outcome.least for outcome in compared if outcome.least is not None).most_common()
-    if wins and wins[0][1] * 2 > len(compared):
-        winner, count = wins[0]
+    scenarios = _scenarios(len(compared))
+    if not wins:
+        return (
+            f"The evidence does not decide: in none of {scenarios} does one layer need the least service CPU."
+        )
+    winner, count = wins[0]
+    if count * 2 > len(compared):
         others = ", ".join(_multiples(winner, compared))
-        return f"{winner} needs the least service CPU in {count} of {_scenarios(len(compared))}; {others}."
+        return f"{winner} needs the least service CPU in {count} of {scenarios}; {others} as much."
+    others = "".join(f", {arm} in {count}" for arm, count in wins[1:])
     undecided = len(compared) - sum(count for _, count in wins)
-    counted = [f"{arm} needs the least service CPU in {count}" for arm, count in wins]
+    told = f"; {undecided} cannot be told" if undecided else ""
     return (
-        f"The evidence does not decide: of {_scenarios(len(compared))} "
-        f"{', '.join([*counted, f'{undecided} cannot be told'])}."
+        f"The evidence does not decide: {winner} needs the least service CPU in {count} of "
+        f"{scenarios}{others}{told}."
     )
 
 
@@ -103,37 +124,54 @@ def _scenarios(count: int) -> str:
     return "1 scenario" if count == 1 else f"{count} scenarios"
 
 
-def _multiples(winner: str, outcomes: Sequence[Outcome]) -> list[str]:
-    """`NAME 1.4–2.0 × as much` for every other arm, over all scenarios where both have figures."""
+def _multiples(winner: str, compared: Sequence[Outcome]) -> list[str]:
+    """`NAME 1.4–2.0 ×` for every other arm, over all scenarios where both have figures."""
     spans: dict[str, list[float]] = {}
-    for outcome in outcomes:
+    for outcome in compared:
         if winner in outcome.ratios:
             for arm in outcome.ratios:
                 if arm != winner:
                     spans.setdefault(arm, []).append(outcome.against(arm, winner))
-    return [f"{arm} {_span(min(found), max(found))} × as much" for arm, found in spans.items()]
+    return [f"{arm} {_span(found)}" for arm, found in spans.items()]
 
 
-def _span(low: float, high: float) -> str:
+def _span(ratios: Sequence[float]) -> str:
     """
-    >>> _span(1.44, 2.0), _span(1.01, 1.04)
-    ('1.4–2.0', '1.0')
+    >>> _span([2.0, 1.44]), _span([1.01, 1.04])
+    ('1.4–2.0 ×', '1.0 ×')
     """
-    first, last = f"{low:.1f}", f"{high:.1f}"
-    return first if first == last else f"{first}–{last}"
+    low, high = f"{min(ratios):.1f}", f"{max(ratios):.1f}"
+    return f"{low} ×" if low == high else f"{low}–{high} ×"
 
 
-def _told(outcome: Outcome) -> str:
-    if len(outcome.ratios) < 2:
-        return f"{outcome.scenario}: nothing to compare, fewer than two layers have figures."
-    ranked = sorted(outcome.ratios, key=lambda arm: outcome.ratios[arm].value)
-    if outcome.least is None:
-        return (
-            f"{outcome.scenario}: cannot tell which needs the least; {ranked[0]} and {ranked[1]} are no "
-            "farther apart than two equal arms were, or their intervals overlap."
+def _told(compared: Sequence[Outcome]) -> list[str]:
+    """Who needs the least where, and where several are not told apart."""
+    won: dict[str, list[str]] = {}
+    for outcome in compared:
+        if outcome.least is not None:
+            won.setdefault(outcome.least, []).append(outcome.scenario)
+    open_ends = [
+        f"{outcome.scenario} ({' or '.join(outcome.close)})" for outcome in compared if outcome.least is None
+    ]
+    lines = [f"{arm} needs the least in {', '.join(found)}." for arm, found in won.items()]
+    if open_ends:
+        lines.append(
+            f"Not told which needs the least: {', '.join(open_ends)}. Their intervals overlap, or lie no "
+            "farther apart than those of two equal arms."
         )
-    others = ", ".join(f"{arm} {outcome.against(arm, outcome.least):.2f} ×" for arm in ranked[1:])
-    return f"{outcome.scenario}: {outcome.least} needs the least; {others}."
+    return lines
+
+
+def _against_least(compared: Sequence[Outcome]) -> list[str]:
+    """Every arm as multiples of whoever has the smallest median in a scenario."""
+    spans: dict[str, list[float]] = {}
+    for outcome in compared:
+        for arm in outcome.ratios:
+            spans.setdefault(arm, []).append(outcome.against(arm, outcome.close[0]))
+    if not spans:
+        return []
+    told = ", ".join(f"{arm} {_span(found)}" for arm, found in spans.items())
+    return [f"As multiples of the smallest median of each scenario: {told}."]
 
 
 def _with_database(cells: Sequence[Cell], services: list[str], scenarios: Sequence[Scenario]) -> list[str]:
@@ -201,6 +239,6 @@ def _spread(floors: Mapping[str, float]) -> list[str]:
         return ["No two equal arms were measured, so the noise is unknown and no layer is told from another."]
     worst = max(known, key=lambda scenario: known[scenario])
     return [
-        f"Two equal arms seemed up to {math.expm1(known[worst]):.0%} apart ({worst}); what is closer than "
-        "that is not told."
+        f"Two equal arms seemed up to {100 * math.expm1(known[worst]):.1f} % apart ({worst}); what is closer "
+        "than that is not told."
     ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.judge.equality import Mismatch, compared, mismatch
 from assay.measure import statistics
-from assay.measure.connection import Asked
+from assay.measure.connection import Asked, Source
 from assay.measure.rounds import Arm as LoadArm
 from assay.measure.rounds import ArmRound, Plan, measure_rounds
 from assay.measure.samples import SampledAnswer, merged
@@ -56,10 +56,9 @@ async def run(
     """Measures the scenario; `twins` names the A/A pair, `baseline` the arm that the others are ratios of."""
     by_name = {contestant.name: contestant for contestant in contestants}
 
-    def requests(arm: LoadArm) -> Callable[[], bytes | Asked]:
-        return scenario.source(by_name[arm.name].target, plan.seed)
-
-    rounds = await measure_rounds([contestant.load for contestant in contestants], requests, plan, on_round)
+    sources = {name: scenario.source(one.target, plan.seed) for name, one in by_name.items()}
+    loads = [contestant.load for contestant in contestants]
+    rounds = await measure_rounds(loads, lambda arm: sources[arm.name], plan, on_round)
     by_arm = {name: [found for found in rounds if found.arm == name] for name in by_name}
     samples = {
         name: [answer for found in by_arm[name] for answer in found.samples.sampled] for name in by_name
@@ -69,7 +68,7 @@ async def run(
     cells = []
     for name, contestant in by_name.items():
         differs = None if contestant.is_floor else _differs(samples, baseline, name)
-        trips = None if contestant.is_floor else await round_trips(contestant, scenario, plan.seed)
+        trips = None if contestant.is_floor else await round_trips(contestant, sources[name])
         comparison = None if name == baseline else _against(by_arm, baseline, name, floor)
         cells.append(_cell(scenario.name, by_arm[name], differs, trips, comparison))
     return Found(cells, noise, _doubts(rounds, noise, cells))
@@ -79,10 +78,9 @@ def missing(scenario: Scenario, arm: str, reason: str) -> Cell:
     return Cell(arm=arm, scenario=scenario.name, missing=reason)
 
 
-async def round_trips(contestant: Contestant, scenario: Scenario, seed: int) -> float | None:
-    """The mean of `Server-Timing`'s count over `PROBES` requests, one at a time; every connection has
-    prepared its statements by then. Other requests than the load's: their seed is another."""
-    source = scenario.source(contestant.target, seed + 1)
+async def round_trips(contestant: Contestant, source: Source) -> float | None:
+    """The mean of `Server-Timing`'s count over the source's next `PROBES` requests, one at a time; every
+    connection has prepared its statements by then."""
     counts: list[int] = []
     async with httpx2.AsyncClient(base_url=contestant.url, trust_env=False, timeout=30) as client:
         for _ in range(PROBES):

@@ -211,6 +211,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "documents.update",
         ("DOC-3", "GEN-10"),
         _patch_title,
+        floors=("floor-http",),
     ),
     Scenario(
         "documents.patch-content",
@@ -218,6 +219,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "documents.update",
         ("DOC-3", "GEN-10"),
         _patch_content,
+        floors=("floor-http",),
     ),
     Scenario(
         "documents.transfer",

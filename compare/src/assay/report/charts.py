@@ -37,11 +37,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """`band` is start and width of the noise floor, `origin` the baseline's place."""
+    """`band` is start and width of the noise floor, `origin` the baseline's place, `longest` the letters of
+    the longest label."""
 
     title: str
     description: str
     height: float
+    longest: int
     marks: list[Mark]
     ticks: list[tuple[float, str]]
     band: tuple[float, float] | None
@@ -52,7 +54,7 @@ def chart(title: str, entries: Sequence[Entry], baseline: float | None, floor: f
     """`baseline` in µs, `floor` as |ln ratio|, infinite where it is unknown."""
     known = math.isfinite(floor) and baseline is not None
     edges = (baseline * math.exp(-floor), baseline * math.exp(floor)) if known and baseline else None
-    top = max([*(entry.high for entry in entries), *(edges or ()), 1.0])
+    top: float = max([*(entry.high for entry in entries), *(edges or ()), 1.0])
     step = _step(top)
     end = math.ceil(top / step) * step
 
@@ -73,6 +75,7 @@ def chart(title: str, entries: Sequence[Entry], baseline: float | None, floor: f
         title=title,
         description="; ".join(f"{entry.label} {entry.text}" for entry in entries),
         height=ROW * len(entries) + AXIS,
+        longest=max((len(entry.label) for entry in entries), default=0),
         marks=marks,
         ticks=[(place(step * number), f"{step * number:,g}") for number in range(round(end / step) + 1)],
         band=None if edges is None else (place(edges[0]), place(edges[1]) - place(edges[0])),

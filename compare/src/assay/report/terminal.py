@@ -20,8 +20,9 @@ def render(results: Results, console: Console, report: Path) -> None:
     console.print()
     console.print(Text(results.judgement.headline, "bold"))
     console.print()
-    for arms in _fitting(view, view.services, console):
-        console.print(_table(view, arms))
+    for table in _fitting(view, view.services, console):
+        console.print(table)
+        console.print()
     console.print(Text(_legend(results.baseline), "dim"))
     for found in (_floors(view), _withheld(results), Text(_conformance(view)), _doubts(results)):
         if found is not None:
@@ -32,41 +33,44 @@ def render(results: Results, console: Console, report: Path) -> None:
     console.print(Text(f"Report: {report}"), soft_wrap=True)
 
 
-def _fitting(view: View, arms: Sequence[Arm], console: Console) -> list[Sequence[Arm]]:
-    """The arms in as few tables as show them whole."""
-    needed = Measurement.get(console, console.options.update(max_width=10_000), _table(view, arms)).minimum
-    if needed <= console.width or len(arms) == 1:
-        return [arms]
+def _fitting(view: View, arms: Sequence[Arm], console: Console) -> list[Table]:
+    """One table with a line for each scenario, else with two, else as many tables as show all names whole."""
+    wide = console.options.update(max_width=10_000)
+    for separator in ("  ", "\n"):
+        table = _table(view, arms, separator)
+        if Measurement.get(console, wide, table).maximum <= console.width:
+            return [table]
+    if len(arms) == 1:
+        return [_table(view, arms, "\n")]
     half = (len(arms) + 1) // 2
     return [*_fitting(view, arms[:half], console), *_fitting(view, arms[half:], console)]
 
 
-def _table(view: View, arms: Sequence[Arm]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
+def _table(view: View, arms: Sequence[Arm], separator: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, separator.count("\n"), 0), header_style="dim")
     table.add_column("scenario", no_wrap=True)
     for arm in arms:
-        table.add_column(Text(arm.name), no_wrap=True)
-    table.add_column("A/A noise", no_wrap=True)
+        table.add_column(Text(arm.name), no_wrap=True, justify="right")
+    table.add_column("A/A noise", no_wrap=True, justify="right")
     for found in view.scenarios:
         shown = [view.row(arm, found.scenario) for arm in arms]
-        table.add_row(Text(found.scenario.name), *(_cell(row) for row in shown), Text(found.spread, "dim"))
+        cells = [_cell(row, separator) for row in shown]
+        table.add_row(Text(found.scenario.name), *cells, Text(found.spread, "dim"))
     return table
 
 
-def _cell(row: Row | None) -> Text:
+def _cell(row: Row | None, separator: str) -> Text:
     if row is None or row.cell.service_cpu is None or row.verdict is None:
         return Text("no figure", "dim italic")
-    lines = [f"{figure(row.cell.service_cpu.value)} µs"]
-    against = row.cell.against_baseline
-    lines.append(f"{'' if against is None else times(against.ratio.value)} {row.sign}".strip())
-    if row.cell.round_trips is not None:
-        lines.append(f"{trips(row.cell.round_trips)} trips")
-    return Text("\n".join(lines), STYLES.get(row.verdict, ""))
+    against, count = row.cell.against_baseline, row.cell.round_trips
+    ratio = "" if against is None else f"{times(against.ratio.value)} "
+    told = f"{ratio}{row.sign}{'' if count is None else f' · {trips(count)}'}"
+    return Text(f"{figure(row.cell.service_cpu.value)} µs{separator}{told}", STYLES.get(row.verdict, ""))
 
 
 def _legend(baseline: str) -> str:
     signs = "  ".join(f"{sign} {word}" for word, sign in SIGNS.items())
-    return f"Service CPU per request, × {baseline}, round trips.  {signs}"
+    return f"Service CPU per request, × {baseline}, verdict · round trips.  {signs}"
 
 
 def _floors(view: View) -> Table | None:

@@ -39,7 +39,7 @@ def trips(count: float) -> str:
 def spread(noise: Noise | None) -> str:
     """The noise floor of a scenario: how far apart two equal arms may seem."""
     floor = floor_of(noise)
-    return f"± {math.expm1(floor):.1%}".replace("%", " %") if math.isfinite(floor) else "unknown"
+    return f"± {100 * math.expm1(floor):.1f} %" if math.isfinite(floor) else "unknown"
 
 
 def verdict_on(cell: Cell, baseline: str) -> str | None:

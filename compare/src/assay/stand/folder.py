@@ -1,8 +1,8 @@
 """The folder of one run: logs, temporary databases and the list of started processes.
 
 A run holds a lock as long as it lives. A folder whose lock is free belongs to a run that was killed: the next
-run stops the processes on its list and removes it. The lock file lies beside the folder, is made before it and
-removed after it, so that a folder is never without one, not even half removed.
+run stops the processes on its list and removes it. The lock file lies beside the folder, is made before and
+removed after it: a folder is never without one, not even half removed.
 """
 
 import asyncio

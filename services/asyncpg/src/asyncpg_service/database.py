@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import asyncpg
-import orjson
 from shared.errors import TimedOut, Unavailable
 from shared.gate import Gate
 from shared.ports.backend import PoolState
+from shared.rules.json_content import read_stored
 from shared.settings import Settings, postgresql_url
 from shared.trips import Counted
 
@@ -161,7 +161,7 @@ async def _prepare(conn: asyncpg.Connection) -> None:
         "jsonb",
         schema="pg_catalog",
         encoder=lambda written: b"\x01" + written,
-        decoder=lambda stored: orjson.loads(stored[1:]),
+        decoder=lambda stored: read_stored(stored[1:]),
         format="binary",
     )
     # the driver asks the server about each array type once: here, not in somebody's request

@@ -1,12 +1,9 @@
 """How rows become the shared objects. The tables are declared in `migrations/`."""
 
-from typing import Any
-
 from asyncpg import Connection as DirectConnection
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 from shared.rules.etags import Versions
-from shared.rules.json_content import restore
 from shared.schemas.documents import Document, OwnedDocument
 from shared.schemas.users import User
 
@@ -36,15 +33,10 @@ def to_user(row: Record) -> User:
 
 
 def to_document(row: Record) -> Document:
-    return Document(*_document(tuple(row)))
+    return Document(*row)
 
 
 def to_owned_document(row: Record) -> OwnedDocument:
     """From the columns of the document and then those of its owner."""
     columns = tuple(row)
-    return OwnedDocument(*(*_document(columns[:8]), User(*columns[8:])))
-
-
-def _document(columns: tuple[Any, ...]) -> tuple[Any, ...]:
-    document_id, owner_id, title, content, *rest = columns
-    return document_id, owner_id, title, restore(content), *rest
+    return OwnedDocument(*(*columns[:8], User(*columns[8:])))

@@ -1,6 +1,8 @@
 """Free-form JSON under GEN-6: what is refused, what is normalised, and its size."""
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +31,28 @@ def normalise(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH) -> A
     if kind is list:
         depth = _one_deeper(max_depth)
         return [normalise(member, depth) for member in value]
-    if kind is str:
-        return _text(value)
-    if kind is float:
-        return _number(value)
-    if kind is int and not limits.INTEGER_MIN <= value <= limits.INTEGER_MAX:
-        raise ContentRefused("an integer is outside the signed 64-bit range")
-    return value
+    return _SCALARS[kind](value)
+
+
+def read_stored(written: bytes | str) -> Any:
+    """The content that a database gives back as JSON text, as `normalise` had it.
+
+    A database that keeps numbers as decimals writes a large float as a long integer; those that leave the
+    signed 64-bit range are floats again.
+
+    >>> read_stored(b'{"a": 9223372036854775808, "b": 10000000000000000000000}')
+    {'a': 9.223372036854776e+18, 'b': 1e+22}
+    """
+    parsed = orjson.loads(written)
+    # few contents hold so many digits: only those are walked
+    return (
+        restore(parsed)
+        if _LONG_NUMBER(written if isinstance(written, bytes) else written.encode())
+        else parsed
+    )
 
 
 def restore(value: Any) -> Any:
-    """What a backend gave back, as `normalise` had it: a database that keeps numbers as decimals gives a
-    large float back as a long integer.
-
-    >>> restore({"a": 10**22})
-    {'a': 1e+22}
-    """
     kind = type(value)
     if kind is dict:
         return {name: restore(member) for name, member in value.items()}
@@ -109,9 +117,29 @@ def _text(text: str) -> str:
     return text
 
 
+def _integer(number: int) -> int:
+    if not limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
+        raise ContentRefused("an integer is outside the signed 64-bit range")
+    return number
+
+
 def _number(number: float) -> int | float:
     if not math.isfinite(number):
         raise ContentRefused("a number is not finite")
     if number.is_integer() and limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
         return int(number)
     return number
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+_SCALARS: dict[type, Callable[[Any], Any]] = {
+    str: _text,
+    int: _integer,
+    float: _number,
+    bool: _as_is,
+    type(None): _as_is,
+}
+_LONG_NUMBER = re.compile(rb"[0-9]{19}").search

@@ -2,13 +2,6 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import StringConstraints
 
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not hold U+0000")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
