@@ -357,7 +357,7 @@ def test_the_verdict_comes_first_and_names_what_is_missing(page: Page, results: 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_terminal_shows_every_name_whole(results: Results, width: int) -> None:
     console = Console(width=width, record=True, file=StringIO())
-    terminal.render(results, console, Path("out/report.html"))
+    terminal.show(results, Path("out"), console)
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text

@@ -21,7 +21,7 @@ from assay.judge.parity import manifest
 from assay.judge.source import operations
 from assay.judge.verdict import judge
 from assay.measure import campaign, dataset
-from assay.measure.arms import FLOORS, NO_SUCH_OPERATION, Entrant, Entry
+from assay.measure.arms import IN_COMPARISON, NO_SUCH_OPERATION, Entrant, Entry
 from assay.measure.campaign import Found
 from assay.measure.dataset import Rows
 from assay.measure.pinning import pin
@@ -181,7 +181,7 @@ class _Comparison:
         twin = next((service for service in fit if service.name == self._options.baseline), fit[0])
         with self._steps.step("twin and floors"):
             entrants.append(await entry.twin(twin))
-            floors = [await entry.floor(name, fit) for name in FLOORS]
+            floors = [await entry.floor(name, fit) for name in IN_COMPARISON]
         entrants += [floor for floor in floors if floor is not None]
         databases = {entrant.database.pid for entrant in entrants if entrant.database is not None}
         pin([entrant.running.pid for entrant in entrants], [pid for pid in databases if pid is not None])

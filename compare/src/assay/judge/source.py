@@ -50,10 +50,10 @@ def operation_names() -> list[str]:
 def operations(backends: Sequence[Service] | None = None) -> list[Operation]:
     """Every operation of the ports as each service answers it; without `backends`, as all registered do."""
     answering = services() if backends is None else backends
-    return [find(name, answering) for name in operation_names()]
+    return [operation(name, answering) for name in operation_names()]
 
 
-def find(name: str, backends: Sequence[Service] | None = None) -> Operation:
+def operation(name: str, backends: Sequence[Service] | None = None) -> Operation:
     """One operation as each service answers it; a service without the method is left out. Raises
     UnknownOperation."""
     if name not in operation_names():

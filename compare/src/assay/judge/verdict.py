@@ -58,8 +58,9 @@ def judge(
         for scenario in scenarios
     ]
     compared = [outcome for outcome in outcomes if len(outcome.ratios) > 1]
+    measured = list(dict.fromkeys(arm for outcome in outcomes for arm in outcome.ratios))
     return Judgement(
-        headline=_headline(compared),
+        headline=_headline(compared, measured),
         reasons=[
             *_told(compared),
             *_against_least(compared),
@@ -98,7 +99,11 @@ def _outcome(
     return Outcome(scenario, ranked, close)
 
 
-def _headline(compared: Sequence[Outcome]) -> str:
+def _headline(compared: Sequence[Outcome], measured: Sequence[str]) -> str:
+    if not measured:
+        return "The evidence does not decide: no layer has figures."
+    if len(measured) == 1:
+        return f"Nothing to compare: {measured[0]} alone has figures."
     if not compared:
         return "The evidence does not decide: no two layers have figures in the same scenario."
     wins = Counter(outcome.least for outcome in compared if outcome.least is not None).most_common()
@@ -196,13 +201,15 @@ def _with_database(cells: Sequence[Cell], services: list[str], scenarios: Sequen
 
 
 def _withheld(cells: Sequence[Cell], arms: Sequence[Arm]) -> list[str]:
+    """Floors are left out: where they have no figures, they have no such operation."""
+    candidates = {arm.name for arm in arms if arm.kind != "floor"}
     excluded = {arm.name: arm.excluded for arm in arms if arm.excluded is not None}
     return [
         *(f"{arm} has no figures: {reason}" for arm, reason in excluded.items()),
         *(
             f"{cell.arm} has no figures in {cell.scenario}: {cell.missing}"
             for cell in cells
-            if cell.missing is not None and cell.arm not in excluded
+            if cell.missing is not None and cell.arm in candidates - excluded.keys()
         ),
     ]
 

@@ -49,7 +49,9 @@ FLOORS = {
     "floor-http": _Floor("The HTTP surface, no database", "fastapi", None),
     "floor-asyncpg": _Floor("Bare ASGI and asyncpg", "asyncpg", "asyncpg"),
     "floor-motor": _Floor("Bare ASGI and Motor", "motor", "motor"),
+    "asyncpg-plain": _Floor("asyncpg without the contract's extras", "asyncpg", "asyncpg"),
 }
+IN_COMPARISON = ("floor-http", "floor-asyncpg", "floor-motor")
 
 
 class Entry:

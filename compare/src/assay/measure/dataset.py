@@ -72,18 +72,18 @@ def document(number: int) -> dict[str, Any]:
     }
 
 
-async def seed(url: str, on_batch: Callable[[], None]) -> Rows:
+async def seed(url: str, on_batch: Callable[[], None], *, documents: int = DOCUMENTS) -> Rows:
     """Stores the rows through the API; `on_batch` hears of each of `batches()` batches."""
     async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         users = await _store(client, "/users/batch", (user(number) for number in range(USERS)), on_batch)
         rows = Rows(users, [])
-        owned = ({**document(number), "owner_id": rows.owner_of(number)} for number in range(DOCUMENTS))
-        documents = await _store(client, "/documents/batch", owned, on_batch)
-    return Rows(users, documents)
+        owned = ({**document(number), "owner_id": rows.owner_of(number)} for number in range(documents))
+        stored = await _store(client, "/documents/batch", owned, on_batch)
+    return Rows(users, stored)
 
 
-def batches() -> int:
-    return (USERS + DOCUMENTS) // BATCH
+def batches(documents: int = DOCUMENTS) -> int:
+    return (USERS + documents) // BATCH
 
 
 async def _store(

@@ -17,10 +17,12 @@ import asyncpg
 import orjson
 import uvicorn
 from motor.motor_asyncio import AsyncIOMotorClient
-from shared.http.app import create_app
+from shared.http.app import Surface
+from shared.registry import services
 from shared.settings import Settings, database_of, postgresql_url
 
 from assay.measure import null_backend
+from assay.measure.plain_surface import PlainSurface
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -31,7 +33,6 @@ Handler: TypeAlias = Callable[[str, str, Receive], Awaitable[Answer]]
 Floor: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Handler]]
 """Opens what the floor needs; the handler takes method, path and the body's source."""
 
-HTTP_SURFACE = null_backend.service.name
 NOT_FOUND: Answer = (404, b'{"detail":"no such route"}')
 STATIC = orjson.dumps(
     {
@@ -161,19 +162,28 @@ def application(floor: Floor, settings: Settings) -> Application:
     return app
 
 
+def http_surface(settings: Settings) -> Any:
+    return Surface(null_backend.service, settings)
+
+
+def plain(backend: str, settings: Settings) -> Any:
+    return PlainSurface(next(service for service in services() if service.name == backend), settings)
+
+
 FLOORS: dict[str, Callable[[Settings], Application]] = {
     "bare": partial(application, bare),
     "floor-asyncpg": partial(application, asyncpg_floor),
     "floor-motor": partial(application, motor_floor),
+    "floor-http": http_surface,
+    "asyncpg-plain": partial(plain, "asyncpg"),
 }
 """Every floor's ASGI application by its arm's name; `bare` is the load generator's own target and no arm."""
 
 
 def serve(name: str, host: str, port: int) -> None:
     """Serves until SIGINT or SIGTERM; the databases' URLs come from the environment, as for the services."""
-    app = create_app(null_backend.service) if name == HTTP_SURFACE else FLOORS[name](Settings())
     config = uvicorn.Config(
-        app,
+        FLOORS[name](Settings()),
         host=host,
         port=port,
         loop="uvloop",
@@ -189,7 +199,7 @@ def serve(name: str, host: str, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Serve one floor of the comparison.")
-    parser.add_argument("name", choices=sorted([*FLOORS, HTTP_SURFACE]))
+    parser.add_argument("name", choices=sorted(FLOORS))
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()

@@ -15,7 +15,8 @@ from assay.report.words import SIGNS, figure, times, trips
 STYLES = {"better": "green", "worse": "red", "baseline": "bold"}
 
 
-def render(results: Results, console: Console, report: Path) -> None:
+def show(results: Results, output: Path, console: Console) -> None:
+    """`output` is the folder that holds the report."""
     view = View(results)
     console.print()
     console.print(Text(results.judgement.headline, "bold"))
@@ -24,13 +25,13 @@ def render(results: Results, console: Console, report: Path) -> None:
         console.print(table)
         console.print()
     console.print(Text(_legend(results.baseline), "dim"))
-    for found in (_floors(view), _withheld(results), Text(_conformance(view)), _doubts(results)):
+    for found in (_floors(view), _reasons(results), Text(_conformance(view)), _doubts(results)):
         if found is not None:
             console.print()
             console.print(found)
     console.print()
     # a path that is broken over two lines cannot be opened
-    console.print(Text(f"Report: {report}"), soft_wrap=True)
+    console.print(Text(f"Report: {output / 'report.html'}"), soft_wrap=True)
 
 
 def _fitting(view: View, arms: Sequence[Arm], console: Console) -> list[Table]:
@@ -79,26 +80,20 @@ def _floors(view: View) -> Table | None:
         table.add_column(heading, no_wrap=True)
     for found in view.scenarios:
         for row in found.rows:
-            if row.arm.kind == "floor":
-                cpu, against = row.cell.service_cpu, row.cell.against_baseline
+            cpu, against = row.cell.service_cpu, row.cell.against_baseline
+            if row.arm.kind == "floor" and cpu is not None:
                 table.add_row(
                     Text(row.arm.name),
                     Text(found.scenario.name),
-                    "no figure" if cpu is None else f"{figure(cpu.value)} µs",
+                    f"{figure(cpu.value)} µs",
                     "" if against is None else times(against.ratio.value),
                 )
     return table if table.row_count else None
 
 
-def _withheld(results: Results) -> Group | None:
-    excluded = {arm.name: arm.excluded for arm in results.arms if arm.excluded is not None}
-    lines = [f"{name} has no figures: {reason}" for name, reason in excluded.items()]
-    lines += [
-        f"{cell.arm} has no figures in {cell.scenario}: {cell.missing}"
-        for cell in results.cells
-        if cell.missing is not None and cell.arm not in excluded
-    ]
-    return Group(*(Text(line) for line in lines)) if lines else None
+def _reasons(results: Results) -> Group | None:
+    lines = [Text(f"· {reason}") for reason in results.judgement.reasons]
+    return Group(*lines) if lines else None
 
 
 def _conformance(view: View) -> str:
@@ -106,7 +101,7 @@ def _conformance(view: View) -> str:
     counts = ", ".join(
         f"{found.count(status)} {status}" for status in ("passed", "failed", "not run") if status in found
     )
-    return f"Conformance: {len(view.results.conformance)} clauses × {len(view.backends)} backends: {counts}"
+    return f"Conformance: {len(view.results.conformance)} clauses on {', '.join(view.backends)}: {counts}"
 
 
 def _doubts(results: Results) -> Group | None:

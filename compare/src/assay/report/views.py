@@ -31,9 +31,12 @@ class Row:
 
 @dataclass(frozen=True)
 class ScenarioView:
+    """`unanswered` are the floors that have no figures here."""
+
     number: int
     scenario: Scenario
     rows: list[Row]
+    unanswered: list[Row]
     chart: Chart
     spread: str
     operation: str | None
@@ -126,10 +129,12 @@ class View:
             return None
         if cell is None:
             cell = Cell(arm=arm.name, scenario=scenario.name, missing=arm.excluded or "not in the results")
-        return Row(arm, self.hue_of(arm), cell, verdict_on(cell, self.results.baseline))
+        return Row(arm, self.hue_of(arm), cell, verdict_on(arm, cell, self.results.baseline))
 
     def _scenario(self, number: int, scenario: Scenario) -> ScenarioView:
-        rows = [row for arm in self.results.arms if (row := self.row(arm, scenario)) is not None]
+        known = [row for arm in self.results.arms if (row := self.row(arm, scenario)) is not None]
+        unanswered = [row for row in known if row.arm.kind == "floor" and row.verdict is None]
+        rows = [row for row in known if row not in unanswered]
         baseline = self._cells.get((self.results.baseline, scenario.name))
         median = None if baseline is None or baseline.service_cpu is None else baseline.service_cpu.value
         noise = self._noise.get(scenario.name)
@@ -138,6 +143,7 @@ class View:
             number,
             scenario,
             rows,
+            unanswered,
             chart(title, [_entry(row) for row in rows], median, floor_of(noise)),
             spread(noise),
             self._operation_anchor(scenario.operation),

@@ -3,9 +3,9 @@
 import math
 
 from assay.judge.verdict import floor_of
-from assay.report.model import Cell, Noise
+from assay.report.model import Arm, Cell, Noise
 
-SIGNS = {"better": "▼", "worse": "▲", "equivalent": "≈", "cannot tell": "?", "baseline": "●"}
+SIGNS = {"better": "▼", "worse": "▲", "equivalent": "≈", "cannot tell": "?", "baseline": "●", "floor": "◇"}
 """The sign never stands alone where there is room for the word."""
 
 
@@ -37,15 +37,19 @@ def trips(count: float) -> str:
 
 
 def spread(noise: Noise | None) -> str:
-    """The noise floor of a scenario: how far apart two equal arms may seem."""
+    """The noise floor of a scenario: how far apart two equal arms may seem, as a factor where it is large."""
     floor = floor_of(noise)
+    if 0.3 < floor < math.inf:
+        return f"×/÷ {math.exp(floor):.2f}"
     return f"± {100 * math.expm1(floor):.1f} %" if math.isfinite(floor) else "unknown"
 
 
-def verdict_on(cell: Cell, baseline: str) -> str | None:
-    """The word for a cell; None where it has no figures."""
+def verdict_on(arm: Arm, cell: Cell, baseline: str) -> str | None:
+    """The word for a cell; None where it has no figures. A floor is no candidate, and gets no verdict."""
     if cell.service_cpu is None:
         return None
-    if cell.arm == baseline:
+    if arm.kind == "floor":
+        return "floor"
+    if arm.name == baseline:
         return "baseline"
     return "cannot tell" if cell.against_baseline is None else cell.against_baseline.verdict

@@ -8,18 +8,16 @@ import orjson
 from asyncpg import ForeignKeyViolationError
 from shared.errors import NotFound, PreconditionFailed, TransferConflict, UnknownOwner
 from shared.rules.etags import Versions
-from shared.rules.filters import Condition
 from shared.schemas.documents import Document, DocumentChange, DocumentListing, DocumentRecord, OwnedDocument
 
 from asyncpg_service.models import (
     DOCUMENT,
     USER,
-    Arguments,
     Connection,
-    accepted,
     to_document,
     to_owned_document,
 )
+from asyncpg_service.statements import Arguments, accepted, documents_page
 from shared import ports
 
 _COLUMNS = """
@@ -69,9 +67,6 @@ _TRANSFER = """
     )
     SELECT id FROM owned
 """
-
-_SORT_KEYS = {"created_at": "created_at", "updated_at": "updated_at", "title": "title_key"}
-_ORDERS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
 class Documents(ports.documents.Documents):
@@ -126,12 +121,12 @@ class Documents(ports.documents.Documents):
 
     async def list(self, listing: DocumentListing) -> Sequence[Document]:
         arguments = Arguments()
-        statement = f"SELECT {DOCUMENT} FROM documents {_listing(listing, arguments)}"
+        statement = f"SELECT {DOCUMENT} FROM documents {documents_page(listing, arguments)}"
         return [to_document(row) for row in await self._conn.fetch(statement, *arguments)]
 
     async def list_with_owners(self, listing: DocumentListing) -> Sequence[OwnedDocument]:
         arguments = Arguments()
-        statement = f"{_WITH_OWNER} {_listing(listing, arguments)}"
+        statement = f"{_WITH_OWNER} {documents_page(listing, arguments)}"
         return [to_owned_document(row) for row in await self._conn.fetch(statement, *arguments)]
 
     async def count(self, owner_id: UUID) -> int:
@@ -186,42 +181,3 @@ class Documents(ports.documents.Documents):
         asked = {document.owner_id for document in documents}
         known = {row["id"] for row in await self._conn.fetch(_OWNERS, asked)}
         return [place for place, document in enumerate(documents) if document.owner_id not in known]
-
-
-def _listing(listing: DocumentListing, arguments: Arguments) -> str:
-    key = f"documents.{_SORT_KEYS[listing.sort]}"
-    direction, beyond = ("DESC", "<") if listing.descending else ("ASC", ">")
-    conditions = ["true"]
-    if listing.owner_id is not None:
-        conditions.append(f"documents.owner_id = {arguments.add(listing.owner_id)}")
-    if listing.tags:
-        conditions.append(f"documents.tags @> {arguments.add(listing.tags)}")
-    if listing.words:
-        conditions.append(f"documents.title_words @> {arguments.add(listing.words)}")
-    conditions.extend(_condition(condition, arguments) for condition in listing.where)
-    if listing.after is not None:
-        place, document_id = map(arguments.add, listing.after)
-        conditions.append(f"({key}, documents.id) {beyond} ({place}, {document_id})")
-    return f"""
-        WHERE {" AND ".join(conditions)}
-        ORDER BY {key} {direction}, documents.id {direction} LIMIT {arguments.add(listing.limit)}
-    """
-
-
-def _condition(condition: Condition, arguments: Arguments) -> str:
-    # -> with a text key leads into objects only; a missing member is NULL, a JSON null is not
-    member = "documents.content" + "".join(f" -> {arguments.add(name)}::text" for name in condition.path)
-    match condition.operator, condition.value:
-        case "exists", found:
-            return f"({member}) IS {'NOT NULL' if found else 'NULL'}"
-        case "eq", value:
-            return f"({member}) = {arguments.add(orjson.dumps(value))}::jsonb"
-        case "ne", value:
-            return f"({member}) IS DISTINCT FROM {arguments.add(orjson.dumps(value))}::jsonb"
-        case order, str() as text:
-            compared = f"({member} #>> '{{}}') COLLATE \"C\" {_ORDERS[order]} {arguments.add(text)}::text"
-            return f"CASE jsonb_typeof({member}) WHEN 'string' THEN {compared} ELSE false END"
-        case order, number:
-            bound = f"{arguments.add(orjson.dumps(number))}::jsonb"
-            compared = f"({member}) {_ORDERS[order]} {bound}"
-            return f"CASE jsonb_typeof({member}) WHEN 'number' THEN {compared} ELSE false END"

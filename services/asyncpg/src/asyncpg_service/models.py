@@ -3,7 +3,6 @@
 from asyncpg import Connection as DirectConnection
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
-from shared.rules.etags import Versions
 from shared.schemas.documents import Document, OwnedDocument
 from shared.schemas.users import User
 
@@ -14,18 +13,6 @@ DOCUMENT = (
     "documents.id, documents.owner_id, documents.title, documents.content, documents.tags,"
     " documents.version, documents.created_at, documents.updated_at"
 )
-
-
-class Arguments(list[object]):
-    """Of a statement that is put together: `add` gives the value's place in the text."""
-
-    def add(self, value: object) -> str:
-        self.append(value)
-        return f"${len(self)}"
-
-
-def accepted(expected: Versions) -> list[int] | None:
-    return None if expected is None else sorted(expected)
 
 
 def to_user(row: Record) -> User:

@@ -7,10 +7,10 @@ from asyncpg import UniqueViolationError
 from shared.errors import EmailTaken, NotFound, PreconditionFailed
 from shared.rules.batches import repeats
 from shared.rules.etags import Versions
-from shared.rules.text_keys import prefix_end
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 
-from asyncpg_service.models import USER, Arguments, Connection, accepted, to_user
+from asyncpg_service.models import USER, Connection, to_user
+from asyncpg_service.statements import Arguments, accepted, users_page
 from shared import ports
 
 _INSERT = """
@@ -37,8 +37,6 @@ _UPDATE = f"""
 """
 # the user's documents go along, by their foreign key
 _DELETE = "DELETE FROM users WHERE id = $1 AND ($2::integer[] IS NULL OR version = ANY ($2)) RETURNING id"
-
-_SORT_KEYS = {"created_at": "created_at", "name": "name_key", "email": "email_key"}
 
 
 class Users(ports.users.Users):
@@ -79,7 +77,7 @@ class Users(ports.users.Users):
 
     async def list(self, listing: UserListing) -> Sequence[User]:
         arguments = Arguments()
-        statement = _listing(listing, arguments)
+        statement = f"SELECT {USER} FROM users {users_page(listing, arguments)}"
         return [to_user(row) for row in await self._conn.fetch(statement, *arguments)]
 
     async def update(self, user_id: UUID, change: UserChange, expected: Versions) -> User:
@@ -114,28 +112,3 @@ class Users(ports.users.Users):
     async def _taken(self, keys: Sequence[str]) -> set[int]:
         taken = {row["email_key"] for row in await self._conn.fetch(_TAKEN, keys)}
         return {place for place, key in enumerate(keys) if key in taken}
-
-
-def _listing(listing: UserListing, arguments: Arguments) -> str:
-    key = _SORT_KEYS[listing.sort]
-    direction, beyond = ("DESC", "<") if listing.descending else ("ASC", ">")
-    conditions = ["true"]
-    if listing.after is not None:
-        place, user_id = map(arguments.add, listing.after)
-        conditions.append(f"({key}, id) {beyond} ({place}, {user_id})")
-    if listing.prefix is not None:
-        conditions.append(_prefix(listing.prefix, arguments))
-    return f"""
-        SELECT {USER} FROM users WHERE {" AND ".join(conditions)}
-        ORDER BY {key} {direction}, id {direction} LIMIT {arguments.add(listing.limit)}
-    """
-
-
-def _prefix(prefix: str, arguments: Arguments) -> str:
-    """As ranges of the keys, which the indexes can walk."""
-    low, end = arguments.add(prefix), prefix_end(prefix)
-    ranges = [f"{key} >= {low}" for key in ("name_key", "email_key")]
-    if end is not None:
-        high = arguments.add(end)
-        ranges = [f"({key} >= {low} AND {key} < {high})" for key in ("name_key", "email_key")]
-    return f"({' OR '.join(ranges)})"
