@@ -232,7 +232,7 @@ def build() -> Results:
 class Page(HTMLParser):
     """The page's elements as (name, attributes) and its text; fails on an element that is not closed."""
 
-    EMPTY = frozenset({"meta", "br", "line", "rect", "circle", "path"})
+    EMPTY = frozenset({"meta", "br", "wbr", "line", "rect", "circle", "path"})
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -168,7 +168,7 @@ def _entry(row: Row) -> Entry:
     cpu = row.cell.service_cpu
     style = f"hue-{row.hue} {row.arm.kind}"
     if cpu is None:
-        return Entry(row.arm.name, style, None, 0.0, 0.0, f"no figure: {row.cell.missing}")
+        return Entry(row.arm.name, style, None, 0.0, 0.0, "no figure")
     return Entry(row.arm.name, style, cpu.value, cpu.low, cpu.high, f"{figure(cpu.value)} µs")
 
 

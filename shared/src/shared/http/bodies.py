@@ -41,9 +41,10 @@ def validate(adapter: TypeAdapter[Body], value: Any) -> tuple[Body | None, list[
 
 
 async def _read(call: Call) -> bytes:
+    # the connection stays open after a 413: closing it amid the body would reset it, and lose the answer
     length = call.header(b"content-length")
     if length is not None and int(length) > limits.BODY_MAX_BYTES:
-        raise ProblemError("payload-too-large", headers=[(b"connection", b"close")])
+        raise ProblemError("payload-too-large")
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -53,7 +54,7 @@ async def _read(call: Call) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limits.BODY_MAX_BYTES:
-            raise ProblemError("payload-too-large", headers=[(b"connection", b"close")])
+            raise ProblemError("payload-too-large")
         chunks.append(chunk)
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -7,7 +7,7 @@ order than the contract's; so a route compiles its signature once into the few s
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
@@ -149,5 +149,6 @@ def _declared(endpoint: Endpoint, signature: inspect.Signature) -> Callable[...,
 
 
 def _model(annotation: Any) -> Any:
-    """The type in `Annotated[type, Query()]`: the marker is for FastAPI."""
-    return get_args(annotation)[0]
+    """The annotation without its last word, which is FastAPI's: `Annotated[type, rules…, Body()]`."""
+    model, *rules = get_args(annotation)[:-1]
+    return Annotated[(model, *rules)] if rules else model
