@@ -72,7 +72,13 @@ bench-generator:
 lint:
     uv run --all-packages ruff format --check
     uv run --all-packages ruff check
-    uv run --all-packages mypy shared/src services/*/src services/*/tests compare/src compare/tests contract_tests docker
+    just types
+
+# Type-check; the contract suite apart, as it is no package.
+[group('quality')]
+types:
+    uv run --all-packages mypy shared/src services/*/src services/*/tests compare/src compare/tests docker
+    MYPYPATH=contract_tests uv run --all-packages mypy --explicit-package-bases contract_tests
 
 # Put into shape what can be put into shape by itself.
 [group('quality')]

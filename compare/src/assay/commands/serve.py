@@ -8,9 +8,10 @@ from assay.commands.chosen import chosen
 
 
 def serve(name: str, host: str, port: int) -> int:
-    """Becomes the service's process, so that its signals and its exit code are the service's own."""
-    module = chosen([name])[0].module
-    migrated = subprocess.run([sys.executable, "-m", module, "migrate"], check=False)
-    if migrated.returncode:
-        return migrated.returncode
-    os.execv(sys.executable, [sys.executable, "-m", module, "serve", "--host", host, "--port", str(port)])  # noqa: S606 - the program is this interpreter
+    """The exit code of the migration where it fails; else this process becomes the service's, so that signals
+    and exit code are the service's own."""
+    program = [sys.executable, "-m", chosen([name])[0].module]
+    failed = subprocess.run([*program, "migrate"], check=False).returncode
+    if not failed:
+        os.execv(sys.executable, [*program, "serve", "--host", host, "--port", str(port)])  # noqa: S606 - this interpreter
+    return failed

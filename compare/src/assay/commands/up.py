@@ -12,7 +12,9 @@ from shared.registry import Service
 
 from assay.commands.chosen import chosen
 from assay.progress import Steps
-from assay.stand import Stand, StandOptions, open_stand
+from assay.stand import Databases, Stand, StandOptions, open_stand
+
+WATCH_SECONDS = 2.0
 
 
 async def up(only: Sequence[str], urls_file: Path | None, options: StandOptions, console: Console) -> int:
@@ -24,9 +26,21 @@ async def up(only: Sequence[str], urls_file: Path | None, options: StandOptions,
         console.print(f"Logs: {stand.folder}. Ctrl-C stops everything.", highlight=False, soft_wrap=True)
         if urls_file is not None:
             urls = {name: service.url for name, service in stand.services.items()}
-            urls_file.write_text(json.dumps(urls, indent=1) + "\n")
-        await asyncio.Event().wait()
+            await asyncio.to_thread(urls_file.write_text, json.dumps(urls, indent=1) + "\n")
+        await _keep_up(stand.databases, console)
     return 0
+
+
+async def _keep_up(databases: Databases, console: Console) -> None:
+    """Until cancelled. A database that somebody kills is started again on its port, as its data are still
+    there: so anybody can try what the services do meanwhile."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        for database in databases:
+            if not database.alive:
+                console.print(f"{database.kind} has gone; starting it again.")
+                await database.start()
+                console.print(f"{database.kind} is back.")
 
 
 def _table(stand: Stand, services: Sequence[Service]) -> Table:
