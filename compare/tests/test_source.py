@@ -12,10 +12,13 @@ from shared.registry import Service, services
 
 USERS = '''"""Users on a layer that only this test has."""
 
+from sample_service.models import to_user
+from sample_service.statements import ORDER as BY_ID
+
 _FIELDS = "id, email"
 # the comment that says why
 _SELECT = f"""
-    SELECT {_FIELDS} FROM users
+    SELECT {_FIELDS} FROM users {BY_ID}
 """
 _UNUSED = "DELETE FROM users"
 
@@ -34,7 +37,7 @@ class Users:
         text = """
 left margin
 """
-        return _named(row) + text
+        return to_user(_named(row) + text)
 
     async def list(self) -> list[str]:
         return [await self.get("1")]
@@ -58,6 +61,8 @@ def layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     folder.mkdir()
     (folder / "__init__.py").touch()
     (folder / "users.py").write_text(USERS)
+    (folder / "models.py").write_text("def to_user(row: str) -> str:\n    return row\n")
+    (folder / "statements.py").write_text('_KEY = "id"\nORDER = f"ORDER BY {_KEY}"\n_OTHER = "email"\n')
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     asyncpg = next(service for service in services() if service.name == "asyncpg")
@@ -65,7 +70,7 @@ def layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     sys.modules.pop("sample_service", None)
 
 
-def test_a_method_comes_with_all_that_it_uses_of_its_module(layer: Service) -> None:
+def test_a_method_comes_with_all_that_it_uses_of_its_package(layer: Service) -> None:
     (found,) = operation("users.get", [layer]).implementations
     assert found.source.startswith("# a method may be explained as well\nasync def get(self, user_id: str)")
     for used in (
@@ -76,7 +81,8 @@ def test_a_method_comes_with_all_that_it_uses_of_its_module(layer: Service) -> N
         "def _trimmed(",
     ):
         assert used in found.source
-    for other in ("_UNUSED", "def open", "def list", "class Users", "__init__"):
+    assert found.source.endswith('_KEY = "id"\n\nORDER = f"ORDER BY {_KEY}"')
+    for other in ("_OTHER", "def to_user", "_UNUSED", "def open", "def list", "class Users", "__init__"):
         assert other not in found.source
     assert "\nleft margin\n" in found.source
     ast.parse(found.source)

@@ -1,8 +1,10 @@
 """The `assay` command: its front door. Each command's work is in `commands/`."""
 
 import sys
+import traceback
 from collections.abc import Coroutine
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
 
 import typer
@@ -106,7 +108,8 @@ def _run(work: Coroutine[Any, Any, int]) -> None:
 
 
 def _refused(work: Any) -> Any:
-    """What the work gives; a refusal is one line and exit code 2, a signal 130 or 143, never a traceback."""
+    """What the work gives; a refusal is one line and exit code 2, a signal 128 and its number. A defect of our
+    own is one line too: its traceback is in a file."""
     try:
         return work()
     except StandError as error:
@@ -114,6 +117,15 @@ def _refused(work: Any) -> Any:
         raise typer.Exit(WRONG_USE) from None
     except StoppedError as stopped:
         raise typer.Exit(128 + stopped.signal) from None
+    except Exception:  # noqa: BLE001 - the last place that can keep a traceback from the user
+        with NamedTemporaryFile("w", prefix="assay-defect-", suffix=".txt", delete=False) as report:
+            traceback.print_exc(file=report)
+        console.print(
+            f"assay: this is a defect of assay; please report it with {report.name}",
+            style="red",
+            soft_wrap=True,
+        )
+        raise typer.Exit(WRONG_USE) from None
 
 
 def _exit(code: int) -> None:

@@ -14,6 +14,8 @@ from assay.report.model import Implementation, Operation
 
 FAMILIES = ("users", "documents", "dashboard")
 _FUNCTIONS = (ast.AsyncFunctionDef, ast.FunctionDef)
+_APART = frozenset({"models", "database", "connection"})
+"""Modules of a service that stand for all its operations together, and are shown with none."""
 
 Definition: TypeAlias = ast.stmt
 """A constant, function or class of a module, or a method."""
@@ -25,12 +27,14 @@ class UnknownOperation(LookupError):
 
 @dataclass(frozen=True)
 class _Module:
-    """A parsed file. `own` are its module-level definitions by name, `methods` those of the port's class."""
+    """A parsed file. `own` are its module-level definitions by name, `methods` those of the port's class,
+    `imported` where names come from that its package defines elsewhere: module and name there."""
 
     name: str
     lines: list[str]
     own: dict[str, Definition]
     methods: dict[str, Definition]
+    imported: dict[str, tuple[str, str]]
 
     def text(self, node: Definition) -> str:
         """The definition with its decorators and the comment above it, at the left margin."""
@@ -70,13 +74,15 @@ def operation(name: str, backends: Sequence[Service] | None = None) -> Operation
 
 
 def _implementation(service: Service, family: str, method: str) -> Implementation | None:
-    """The method, and below it what it uses of its own module: constants, private functions and methods."""
-    module = _module(f"{service.module}.{family}", family)
+    """The method, and below it what it uses of its package: constants, functions, classes and private
+    methods."""
+    module = _module(f"{service.module}.{family}")
     if module is None or method not in module.methods:
         return None
     node = module.methods[method]
-    used = sorted(_closure(module, node), key=lambda definition: definition.lineno)
-    source = "\n\n".join(module.text(definition) for definition in [node, *used])
+    used = sorted(_closure(module, node), key=lambda at: (at[0] != module.name, at[0], at[1].lineno))
+    shown = [module.text(node), *(_existing(name).text(definition) for name, definition in used)]
+    source = "\n\n".join(shown)
     return Implementation(
         backend=service.name,
         file=f"{module.name.replace('.', '/')}.py",
@@ -86,22 +92,29 @@ def _implementation(service: Service, family: str, method: str) -> Implementatio
     )
 
 
-def _closure(module: _Module, start: Definition) -> set[Definition]:
-    found: set[Definition] = set()
-    waiting = [start]
+def _closure(module: _Module, start: Definition) -> set[tuple[str, Definition]]:
+    """Whatever is used from `start` on, as pairs of a module's name and a definition in it."""
+    first = (module.name, start)
+    found: set[tuple[str, Definition]] = set()
+    waiting = [first]
     while waiting:
-        new = set(_uses(module, waiting.pop())) - found - {start}
+        name, node = waiting.pop()
+        new = set(_uses(_existing(name), node)) - found - {first}
         found |= new
         waiting += new
     return found
 
 
-def _uses(module: _Module, node: Definition) -> Iterator[Definition]:
+def _uses(module: _Module, node: Definition) -> Iterator[tuple[str, Definition]]:
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id in module.own:
-            yield module.own[part.id]
+            yield module.name, module.own[part.id]
+        elif isinstance(part, ast.Name) and part.id in module.imported:
+            origin, name = module.imported[part.id]
+            if name in _existing(origin).own:
+                yield origin, _existing(origin).own[name]
         elif isinstance(part, ast.Attribute) and part.attr in module.methods and _is_private(part.attr):
-            yield module.methods[part.attr]
+            yield module.name, module.methods[part.attr]
 
 
 def _is_private(name: str) -> bool:
@@ -109,24 +122,29 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-@cache
 def _port(family: str) -> _Module:
-    module = _module(f"shared.ports.{family}", family)
-    assert module is not None
-    return module
+    return _existing(f"shared.ports.{family}")
 
 
 def _method(module: _Module, method: str) -> ast.AsyncFunctionDef | ast.FunctionDef:
     node = module.methods[method]
-    assert isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)
+    assert isinstance(node, _FUNCTIONS)
     return node
 
 
+def _existing(name: str) -> _Module:
+    module = _module(name)
+    assert module is not None, name
+    return module
+
+
 @cache
-def _module(name: str, family: str) -> _Module | None:
+def _module(name: str) -> _Module | None:
+    """The class that answers for a family is named after its file."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         return None
+    package, _, family = name.rpartition(".")
     text = Path(spec.origin).read_text(encoding="utf-8")
     tree = ast.parse(text)
     port = next(
@@ -138,7 +156,17 @@ def _module(name: str, family: str) -> _Module | None:
         text.splitlines(),
         {key: node for node in tree.body if node is not port for key in _names(node)},
         {node.name: node for node in methods},
+        {key: origin for node in tree.body for key, origin in _imports(node, package)},
     )
+
+
+def _imports(node: ast.stmt, package: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    if not isinstance(node, ast.ImportFrom) or node.module is None:
+        return
+    parent, _, module = node.module.rpartition(".")
+    if parent == package and module not in _APART:
+        for name in node.names:
+            yield name.asname or name.name, (node.module, name.name)
 
 
 def _names(node: ast.stmt) -> list[str]:
