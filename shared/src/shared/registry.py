@@ -35,7 +35,14 @@ class Service:
         return f"{self.name}_service"
 
 
-def services() -> list[Service]:
-    """The installed services by name. A service that cannot be imported raises: it is never left out."""
-    found: list[Service] = [point.load() for point in entry_points(group=GROUP)]
+def names() -> list[str]:
+    """The installed services' names; none is imported."""
+    return sorted(point.name for point in entry_points(group=GROUP))
+
+
+def services(*wanted: str) -> list[Service]:
+    """Those of the wanted names, all installed ones if none is named. A service that cannot be imported
+    raises: it is never left out."""
+    chosen = wanted or names()
+    found: list[Service] = [point.load() for point in entry_points(group=GROUP) if point.name in chosen]
     return sorted(found, key=lambda service: service.name)

@@ -167,7 +167,7 @@ def http_surface(settings: Settings) -> Any:
 
 
 def plain(backend: str, settings: Settings) -> Any:
-    return PlainSurface(next(service for service in services() if service.name == backend), settings)
+    return PlainSurface(services(backend)[0], settings)
 
 
 FLOORS: dict[str, Callable[[Settings], Application]] = {

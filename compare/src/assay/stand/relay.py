@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from assay.stand.ports import HOST
 
@@ -19,56 +19,46 @@ _MORE_TO_COME = 2
 _GREETINGS = (b"hello", b"isMaster", b"ismaster")
 
 
-class _Requests:
-    """One client's messages, put together again however they were split."""
+class _PostgreSQLRequests:
+    """One client's, without TLS. Start-up messages have no type; the last one names the protocol."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._typed = False
+
+    def waits(self, sent: bytes) -> Iterator[Wait]:
+        """What the client now waits for, however its messages were split."""
+        self._kept += sent
+        while message := _taken(self._kept, int(self._typed), "big"):
+            if not self._typed:
+                self._typed = int.from_bytes(message[4:6]) == _PROTOCOL_3
+            elif message[:1] in _POSTGRESQL_WAITS:
+                yield _POSTGRESQL_WAITS[message[:1]]
+
+
+class _MongoDBRequests:
+    """One client's, without TLS and compression. Greetings, which monitors repeat, are no requests."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
 
     def waits(self, sent: bytes) -> Iterator[Wait]:
-        """What the client now waits for an answer to."""
         self._kept += sent
-        while (size := self._size()) is not None and len(self._kept) >= size:
-            message = bytes(self._kept[:size])
-            del self._kept[:size]
-            wait = self._wait(message)
-            if wait is not None:
-                yield wait
-
-    def _size(self) -> int | None:
-        raise NotImplementedError
-
-    def _wait(self, message: bytes) -> Wait | None:
-        raise NotImplementedError
+        while message := _taken(self._kept, 0, "little"):
+            asks = int.from_bytes(message[12:16], "little") == _OP_MSG and not message[16] & _MORE_TO_COME
+            if asks and message[26:].partition(b"\0")[0] not in _GREETINGS:
+                yield "round trip"
 
 
-class _PostgreSQLRequests(_Requests):
-    """Without TLS. The messages of the start-up have no type; the last of them names the protocol's version."""
-
-    _typed = False
-
-    def _size(self) -> int | None:
-        start = int(self._typed)
-        length = self._kept[start : start + 4]
-        return start + int.from_bytes(length) if len(length) == 4 else None
-
-    def _wait(self, message: bytes) -> Wait | None:
-        if self._typed:
-            return _POSTGRESQL_WAITS.get(message[:1])
-        self._typed = int.from_bytes(message[4:6]) == _PROTOCOL_3
+def _taken(kept: bytearray, start: int, order: Literal["big", "little"]) -> bytes | None:
+    """The first message, once it is whole; its length stands at `start` and counts from there."""
+    length = kept[start : start + 4]
+    size = start + int.from_bytes(length, order)
+    if len(length) < 4 or len(kept) < size:
         return None
-
-
-class _MongoDBRequests(_Requests):
-    """Without TLS and compression. Greetings, which the driver's monitors repeat, are nobody's request."""
-
-    def _size(self) -> int | None:
-        length = self._kept[:4]
-        return int.from_bytes(length, "little") if len(length) == 4 else None
-
-    def _wait(self, message: bytes) -> Wait | None:
-        asks = int.from_bytes(message[12:16], "little") == _OP_MSG and not message[16] & _MORE_TO_COME
-        return "round trip" if asks and message[26:].partition(b"\0")[0] not in _GREETINGS else None
+    message = bytes(kept[:size])
+    del kept[:size]
+    return message
 
 
 class Relay:
@@ -78,12 +68,12 @@ class Relay:
     flushes: for which a PostgreSQL driver waits where it asks about a statement before it runs it.
     """
 
-    def __init__(self, server: SplitResult, port: int) -> None:
-        self._server = server
-        self._at = server.hostname or HOST, port
+    def __init__(self, host: str, port: int, *, mongodb: bool) -> None:
+        self._server = host, port
+        self._requests = _MongoDBRequests if mongodb else _PostgreSQLRequests
         self._waits: Counter[Wait] = Counter()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._serving: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._servers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.url = ""
@@ -98,12 +88,12 @@ class Relay:
 
     @property
     def connections(self) -> int:
-        """Open ones, from client to server."""
-        return len(self._writers) // 2
+        """To the server."""
+        return len(self._servers)
 
     def cut(self) -> None:
         """Reset all connections; new ones are taken."""
-        for writer in self._writers:
+        for writer in self._clients | self._servers:
             writer.transport.abort()
 
     def freeze(self) -> None:
@@ -113,45 +103,43 @@ class Relay:
     def thaw(self) -> None:
         self._flowing.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._pass_on(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def close(self) -> None:
-        self.thaw()
-        while self._serving:
-            self.cut()
-            await asyncio.wait(self._serving, timeout=0.1)
-
-    async def _pass_on(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        await self._flowing.wait()
+    async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        self._clients.add(to_client)
         try:
-            server, to_server = await asyncio.open_connection(*self._at)
+            await self._flowing.wait()
+            await self._pass_on(client, to_client)
         except OSError:
             # what a client of a relay can see of a server that is not there
             to_client.transport.abort()
-            return
-        pair = {to_client, to_server}
-        self._writers |= pair
-        mongodb = self._server.scheme.startswith("mongodb")
-        requests = _MongoDBRequests() if mongodb else _PostgreSQLRequests()
-        try:
-            await asyncio.gather(
-                self._forward(client, to_server, requests), self._forward(server, to_client, None)
-            )
         finally:
-            self._writers -= pair
+            self._clients.remove(to_client)
+
+    async def close(self) -> None:
+        self.thaw()
+        while self._clients:
+            self.cut()
+            await asyncio.sleep(0.01)
+
+    async def _pass_on(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection(*self._server)
+        self._servers.add(to_server)
+        try:
+            requests = self._forward(client, to_server, self._requests().waits)
+            await asyncio.gather(requests, self._forward(server, to_client, lambda _: ()))
+        finally:
+            self._servers.remove(to_server)
 
     async def _forward(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, requests: _Requests | None
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        waits: Callable[[bytes], Iterable[Wait]],
     ) -> None:
         # an end that is lost is passed on as one: by closing the other
         with suppress(ConnectionError):
             while some := await source.read(_CHUNK):
                 await self._flowing.wait()
-                if requests is not None:
-                    self._waits.update(requests.waits(some))
+                self._waits.update(waits(some))
                 target.write(some)
                 await target.drain()
         target.close()
@@ -162,7 +150,8 @@ async def open_relay(url: str) -> AsyncIterator[Relay]:
     """To the one PostgreSQL or MongoDB server of the URL."""
     server = urlsplit(url)
     mongodb = server.scheme.startswith("mongodb")
-    relay = Relay(server, server.port or (27017 if mongodb else 5432))
+    default = 27017 if mongodb else 5432
+    relay = Relay(server.hostname or HOST, server.port or default, mongodb=mongodb)
     listener = await asyncio.start_server(relay.serve, HOST, 0)
     login, at, _ = server.netloc.rpartition("@")
     port = listener.sockets[0].getsockname()[1]

@@ -1,0 +1,97 @@
+"""Which running services a test run is about, and the stand that starts those which do not run yet."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import clauses
+import pytest
+from assay.stand import StandError, StandOptions, open_stand, silent
+from shared.registry import Service, names, services
+
+START_TIMEOUT = 120.0
+"""Seconds for databases, migrations and services together; a first `--docker` run pulls images."""
+
+QUIET_DASHBOARD_TTL = 1.0
+"""Seconds; the service that the dashboard's figures are read from forgets soon."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service to test: registered here (`service`), or only known by its URL (`url`), or both."""
+
+    name: str
+    url: str | None
+    service: Service | None
+
+    @property
+    def gaps(self) -> Mapping[str, str]:
+        """Clause id → why this service does not keep it."""
+        if self.service is None:
+            return {}
+        known = self.service.known_gaps.items()
+        return {clause: reason for reason, ids in known for clause in ids}
+
+
+def chosen_targets(config: pytest.Config) -> list[Target]:
+    """The targets of `--service` and `--api-url`; all registered services if neither was given."""
+    urls = dict(_named_url(given) for given in config.getoption("--api-url"))
+    installed = names()
+    wanted = config.getoption("--service") or ([] if urls else installed)
+    for name in wanted:
+        if name not in installed and name not in urls:
+            raise pytest.UsageError(f"--service {name}: choose from {', '.join(installed)}")
+    chosen = list(dict.fromkeys([*wanted, *urls]))
+    registered = {service.name: service for service in services(*chosen)}
+    targets = [Target(name, urls.get(name), registered.get(name)) for name in chosen]
+    for target in targets:
+        if unknown := target.gaps.keys() - set(clauses.written()):
+            raise pytest.UsageError(f"{target.name}: no such clauses in known_gaps: {sorted(unknown)}")
+    return targets
+
+
+def _named_url(given: str) -> tuple[str, str]:
+    name, separator, url = given.partition("=")
+    if not (separator and name and url.startswith(("http://", "https://"))):
+        raise pytest.UsageError(f"--api-url {given}: write NAME=http://host:port")
+    return name, url
+
+
+class StandThread:
+    """A stand with an event loop of its own, so that it outlives the loops of the tests."""
+
+    def __init__(self, wanted: Sequence[Service], options: StandOptions) -> None:
+        self._wanted = wanted
+        self._options = options
+        self._started: Future[dict[str, str]] = Future()
+        self._stop: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="stand")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set_result(None)
+        self._thread.join()
+
+    def urls(self) -> dict[str, str]:
+        """Base URLs by service name; waits until all are ready."""
+        try:
+            return self._started.result(START_TIMEOUT)
+        except StandError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        async with open_stand(self._wanted, self._options, silent) as stand:
+            self._started.set_result({name: running.url for name, running in stand.services.items()})
+            await asyncio.wrap_future(self._stop)
