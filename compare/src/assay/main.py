@@ -108,8 +108,10 @@ def _run(work: Coroutine[Any, Any, int]) -> None:
 
 
 def _refused(work: Any) -> Any:
-    """What the work gives. A refusal is one line and exit code 2, a signal 128 and its number; a defect of our
-    own is one line too, with its traceback in a file."""
+    """What the work gives; a refusal is one line and exit code 2, a signal 128 and its number.
+
+    A defect of our own is one line as well, and its traceback is in a file.
+    """
     try:
         return work()
     except StandError as error:

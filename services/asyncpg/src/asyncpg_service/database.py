@@ -73,7 +73,8 @@ class Reader:
             self._conn = await self._pool.acquire()
         except BaseException as error:
             self._gate.leave()
-            if isinstance(error, (*_TIMED_OUT, *_UNAVAILABLE)):
+            # whatever the server says to somebody who connects, it refuses
+            if isinstance(error, (asyncpg.PostgresError, *_TIMED_OUT, *_UNAVAILABLE)):
                 raise Unavailable from error
             raise
         return self

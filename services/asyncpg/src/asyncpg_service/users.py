@@ -17,11 +17,13 @@ _INSERT = """
     INSERT INTO users (id, email, email_key, name, name_key, version, created_at, updated_at)
     VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
 """
+# in the order of the keys: two batches with the same e-mails then wait for each other, and never in a circle
 _INSERT_MANY = """
     INSERT INTO users (id, email, email_key, name, name_key, version, created_at, updated_at)
     SELECT id, email, email_key, name, name_key, 1, $6, $6
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
         AS new (id, email, email_key, name, name_key)
+    ORDER BY email_key
 """
 _TAKEN = "SELECT email_key FROM users WHERE email_key = ANY ($1)"
 _SELECT = f"SELECT {USER} FROM users WHERE id = $1"
