@@ -14,11 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import clauses
 from api import Api
-from assay.stand import Stand, StandOptions, open_stand
 from conformance import Run
 from distribution import OneWorkerPerBackend
 from reporting import Reporting, clauses_of, target_of
 from targets import QUIET_DASHBOARD_TTL, StandThread, Target, chosen_targets
+
+from assay.stand import Stand, StandOptions, open_stand
 
 HERE: Final = Path(__file__).parent
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import clauses
 import pytest
+
 from assay.stand import StandError, StandOptions, open_stand, silent
 from shared.registry import Service, names, services
 

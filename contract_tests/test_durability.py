@@ -8,11 +8,12 @@ from typing import Final
 import httpx2
 import pytest
 from api import Api
-from assay.stand import Stand
 from builders import if_match, make_user, new_document, new_user
 from expectations import Json, expect_page, expect_problem
-from shared.registry import Service
 from targets import Target
+
+from assay.stand import Stand
+from shared.registry import Service
 
 AGAIN: Final = 20.0
 """Seconds in which a restarted service or database must serve again."""

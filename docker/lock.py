@@ -41,7 +41,9 @@ def check() -> int:
 
 
 def _requirements() -> dict[str, str]:
-    layers = sorted(folder.name for folder in (ROOT / "services").iterdir() if (folder / "pyproject.toml").exists())
+    layers = sorted(
+        folder.name for folder in (ROOT / "services").iterdir() if (folder / "pyproject.toml").exists()
+    )
     files = {
         f"{layer}.txt": _uv(*EXPORT, "--package", f"{layer}-service", "--no-dev", "--no-default-groups")
         for layer in layers
@@ -63,7 +65,9 @@ def _read(file: Path) -> str | None:
 
 
 def _uv(*arguments: str) -> str:
-    ran = subprocess.run(["uv", "--quiet", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    ran = subprocess.run(
+        ["uv", "--quiet", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
     return ran.stdout
 
 

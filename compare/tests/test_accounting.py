@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from assay.measure.accounting import AccountingError, CpuMeter, memory
 
 BURN = "import time\ndef burn(s):\n while time.process_time() < s: pass\n"

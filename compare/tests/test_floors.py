@@ -11,6 +11,8 @@ import asyncpg
 import orjson
 import pytest
 import pytest_asyncio
+from pymongo import AsyncMongoClient
+
 from assay.measure.accounting import CpuMeter
 from assay.measure.connection import Asked, Source, prepare
 from assay.measure.load import Loader
@@ -19,7 +21,6 @@ from assay.measure.selfcheck import floor_server
 from assay.stand import Databases, StandOptions, open_databases
 from assay.stand.ports import HOST
 from assay.stand.urls import with_database
-from pymongo import AsyncMongoClient
 
 TABLE = """
 CREATE TABLE users (

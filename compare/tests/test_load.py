@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
+
 from assay.measure.connection import Asked, LoadError, prepare
 from assay.measure.load import Loader
 from assay.measure.pacing import LoopPacer, Schedule, constant_schedule, open_pacer, poisson_schedule

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from pymongo import AsyncMongoClient, WriteConcern
+
 from assay.stand import Databases, StandOptions, open_databases
 from assay.stand.relay import Relay, open_relay
-from pymongo import AsyncMongoClient, WriteConcern
 
 _STARTUP = b"\0\x03\0\0user\0app\0database\0postgres\0\0"
 
@@ -105,6 +106,19 @@ async def test_a_cut_ends_all_connections_and_takes_new_ones(
     again = await asyncpg.connect(relay.url)
     assert await again.fetchval("SELECT 7") == 7
     assert relay.connections == 1
+    await again.close()
+
+
+async def test_a_lost_answer_is_to_a_request_that_was_served(
+    relay: Relay, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("CREATE TABLE kept (word text)")
+    relay.lose_answer(b"'once'")
+    await connection.execute("INSERT INTO kept VALUES ('before')")
+    with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
+        await connection.execute("INSERT INTO kept VALUES ('once')")
+    again = await asyncpg.connect(relay.url)
+    assert await again.fetchval("SELECT array_agg(word) FROM kept") == ["before", "once"]
     await again.close()
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 import jsonschema
 import pytest
+from rich.console import Console
+
 from assay.judge.verdict import judge
 from assay.measure.statistics import Ratio, verdict
 from assay.report import html, json_file, terminal
@@ -31,7 +33,6 @@ from assay.report.model import (
     Results,
     Scenario,
 )
-from rich.console import Console
 
 NASTY = """<script>alert("1")</script> & <img src="https://example.org/x.png" onerror='x()'>"""
 WRONG_ANSWER = f"the answer to {NASTY} differs from asyncpg's"

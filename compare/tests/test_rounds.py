@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice, pairwise, repeat
 
 import pytest
+
 from assay.measure.connection import prepare
 from assay.measure.rounds import Arm, Arrivals, Plan, balanced_orders, measure_rounds
 from assay.measure.selfcheck import floor_server

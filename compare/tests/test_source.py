@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from assay.judge.source import UnknownOperation, operation, operation_names, operations
 from shared.registry import Service, services
 

@@ -10,10 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from pymongo import AsyncMongoClient
+
 from assay.stand import DatabaseKind, Databases, StandError, StandOptions, open_databases, ports
 from assay.stand.binaries import copy_postgresql, postgresql_folder
 from assay.stand.urls import with_database
-from pymongo import AsyncMongoClient
 
 BOTH: tuple[DatabaseKind, DatabaseKind] = ("postgresql", "mongodb")
 # Half a second on an idle machine: five is the promise, the rest is for what else runs beside the tests.

@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+
 from assay.stand import Stand, StandError, StandOptions, open_stand, ports
 from assay.stand.folder import open_folder
 from assay.stand.process import POLITE

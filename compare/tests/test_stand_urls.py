@@ -1,6 +1,7 @@
 """One spelling for every URL."""
 
 import pytest
+
 from assay.stand import StandError
 from assay.stand.urls import mongodb_url, postgresql_url, with_database
 

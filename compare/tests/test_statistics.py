@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from assay.measure.statistics import (
     Percentiles,
     Verdict,
@@ -14,7 +16,6 @@ from assay.measure.statistics import (
     ratio,
     verdict,
 )
-from numpy.typing import NDArray
 
 
 def rounds(

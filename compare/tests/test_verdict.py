@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import pytest
+
 from assay.judge.verdict import judge
 from assay.measure.statistics import Ratio, noise_floor, verdict
 from assay.report.model import (

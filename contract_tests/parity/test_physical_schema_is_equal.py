@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from assay.stand import StandOptions, open_stand
 from parity.physical_schema import FACTS, Schema, read_schema
+
+from assay.stand import StandOptions, open_stand
 from shared.registry import services
 
 SERVICES: Final = [service for service in services() if service.database == "postgresql"]

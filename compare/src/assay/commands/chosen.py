@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.registry import Service, names, services
-
 from assay.stand import StandError
+from shared.registry import Service, names, services
 
 
 def chosen(wanted: Sequence[str]) -> list[Service]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import asyncpg
 from rich.console import Console
-from shared.registry import Service
 
 from assay.commands.chosen import chosen
 from assay.commands.contract import Proof, prove
@@ -32,6 +31,7 @@ from assay.report import html, json_file, terminal
 from assay.report.model import Arm, ClauseResult, Failure, Method, Noise, Results
 from assay.report.model import Scenario as DescribedScenario
 from assay.stand import Stand, StandError, StandOptions, open_stand
+from shared.registry import Service
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)").fullmatch
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from shared.registry import Service
 
 from assay.commands.chosen import chosen
 from assay.progress import Steps
 from assay.stand import Databases, Stand, StandOptions, open_stand
+from shared.registry import Service
 
 WATCH_SECONDS = 2.0
 

@@ -5,10 +5,10 @@ from importlib.metadata import version
 import asyncpg
 import psutil
 from motor.motor_asyncio import AsyncIOMotorClient
-from shared.registry import Service
-from shared.settings import Settings
 
 from assay.stand import Database, RunningService
+from shared.registry import Service
+from shared.settings import Settings
 
 _POSTGRESQL = ("fsync", "synchronous_commit", "full_page_writes", "default_transaction_isolation")
 _SERVER = ("uvicorn", "uvloop", "httptools", "fastapi", "starlette", "pydantic")

@@ -8,9 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
-from shared.registry import Service, services
-
 from assay.report.model import Implementation, Operation
+from shared.registry import Service, services
 
 FAMILIES = ("users", "documents", "dashboard")
 _FUNCTIONS = (ast.AsyncFunctionDef, ast.FunctionDef)

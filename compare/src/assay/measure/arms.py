@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from shared.registry import Service
-
 from assay.measure.campaign import Contestant
 from assay.measure.dataset import Rows
 from assay.measure.rounds import Arm as LoadArm
 from assay.measure.scenarios import Scenario, Target
 from assay.stand import Database, RunningService, Stand
+from shared.registry import Service
 
 NO_SUCH_OPERATION = "this floor has no such operation"
 

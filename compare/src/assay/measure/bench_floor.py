@@ -13,7 +13,6 @@ import numpy as np
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from shared.registry import services
 
 from assay.measure import dataset, statistics
 from assay.measure.arms import Entrant, Entry
@@ -23,6 +22,7 @@ from assay.measure.scenarios import SCENARIOS, Scenario
 from assay.measure.statistics import Ratio
 from assay.progress import Steps
 from assay.stand import Stand, StandError, StandOptions, open_stand, run_until_stopped
+from shared.registry import services
 
 PLAIN = "asyncpg-plain"
 

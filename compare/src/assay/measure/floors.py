@@ -17,12 +17,12 @@ import asyncpg
 import orjson
 import uvicorn
 from motor.motor_asyncio import AsyncIOMotorClient
-from shared.http.app import Surface
-from shared.registry import services
-from shared.settings import Settings, database_of, postgresql_url
 
 from assay.measure import null_backend
 from assay.measure.plain_surface import PlainSurface
+from shared.http.app import Surface
+from shared.registry import services
+from shared.settings import Settings, database_of, postgresql_url
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+from shared import ports
 from shared.ports.backend import PoolState
 from shared.registry import Service
 from shared.rules.etags import Versions
@@ -17,8 +18,6 @@ from shared.schemas.dashboard import DayCount, OwnerCount, TagCount, Totals
 from shared.schemas.documents import Document, DocumentChange, DocumentListing, DocumentRecord, OwnedDocument
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 from shared.settings import Settings
-
-from shared import ports
 
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 _ID = UUID("01900000-0000-7000-8000-000000000000")

@@ -1,9 +1,10 @@
 """A service's routes without the contract's extras: no request ids, no time limit, no Server-Timing, no
 problems for errors. What the extras cost is the difference to the service itself."""
 
+from starlette.types import Receive, Scope, Send
+
 from shared.http.app import Surface
 from shared.http.call import Call
-from starlette.types import Receive, Scope, Send
 
 
 class PlainSurface(Surface):

@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.registry import Service
-
 from assay.stand import mongodb, postgresql
 from assay.stand.errors import StandError
 from assay.stand.folder import RunFolder, exclusive, open_folder
@@ -15,6 +13,7 @@ from assay.stand.options import DatabaseKind, Progress, StandOptions, reported, 
 from assay.stand.parallel import all_or_none
 from assay.stand.server import GivenServer, Server
 from assay.stand.urls import mongodb_url, postgresql_url, with_database
+from shared.registry import Service
 
 # The first one is what the services read.
 URL_VARIABLES: dict[DatabaseKind, tuple[str, ...]] = {

@@ -1,64 +1,15 @@
-"""A wire between a service and its database: counted from its own bytes, cut and frozen on wish."""
+"""A wire between a service and its database that counts round trips, and can be cut and frozen."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from assay.stand.ports import HOST
-
-Wait = Literal["round trip", "flush"]
+from assay.stand.wire import MongoDBRequests, PostgreSQLRequests, Requests, Wait
 
 _CHUNK = 65_536
-_POSTGRESQL_WAITS: Final[dict[bytes, Wait]] = {b"S": "round trip", b"Q": "round trip", b"H": "flush"}
-_PROTOCOL_3 = 3
-_OP_MSG = 2013
-_MORE_TO_COME = 2
-_GREETINGS = (b"hello", b"isMaster", b"ismaster")
-
-
-class _PostgreSQLRequests:
-    """One client's, without TLS. Start-up messages have no type; the last one names the protocol."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self._typed = False
-
-    def waits(self, sent: bytes) -> Iterator[Wait]:
-        """What the client now waits for, however its messages were split."""
-        self._kept += sent
-        while message := _taken(self._kept, int(self._typed), "big"):
-            if not self._typed:
-                self._typed = int.from_bytes(message[4:6]) == _PROTOCOL_3
-            elif message[:1] in _POSTGRESQL_WAITS:
-                yield _POSTGRESQL_WAITS[message[:1]]
-
-
-class _MongoDBRequests:
-    """One client's, without TLS and compression. Greetings, which monitors repeat, are no requests."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-
-    def waits(self, sent: bytes) -> Iterator[Wait]:
-        self._kept += sent
-        while message := _taken(self._kept, 0, "little"):
-            asks = int.from_bytes(message[12:16], "little") == _OP_MSG and not message[16] & _MORE_TO_COME
-            if asks and message[26:].partition(b"\0")[0] not in _GREETINGS:
-                yield "round trip"
-
-
-def _taken(kept: bytearray, start: int, order: Literal["big", "little"]) -> bytes | None:
-    """The first message, once it is whole; its length stands at `start` and counts from there."""
-    length = kept[start : start + 4]
-    size = start + int.from_bytes(length, order)
-    if len(length) < 4 or len(kept) < size:
-        return None
-    message = bytes(kept[:size])
-    del kept[:size]
-    return message
 
 
 class Relay:
@@ -68,14 +19,15 @@ class Relay:
     flushes: for which a PostgreSQL driver waits where it asks about a statement before it runs it.
     """
 
-    def __init__(self, host: str, port: int, *, mongodb: bool) -> None:
+    def __init__(self, host: str, port: int, requests: Callable[[], Requests]) -> None:
         self._server = host, port
-        self._requests = _MongoDBRequests if mongodb else _PostgreSQLRequests
+        self._requests = requests
         self._waits: Counter[Wait] = Counter()
         self._clients: set[asyncio.StreamWriter] = set()
         self._servers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._unanswered: bytes | None = None
         self.url = ""
 
     @property
@@ -103,6 +55,11 @@ class Relay:
     def thaw(self) -> None:
         self._flowing.set()
 
+    def lose_answer(self, asked: bytes) -> None:
+        """The next request with these bytes in it still reaches the server; its connection ends in place of
+        the answer."""
+        self._unanswered = asked
+
     async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self._clients.add(to_client)
         try:
@@ -121,25 +78,34 @@ class Relay:
             await asyncio.sleep(0.01)
 
     async def _pass_on(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        requests = self._requests()
+        is_answered = True
+
+        def asked(some: bytes) -> bool:
+            nonlocal is_answered
+            self._waits.update(requests.waits(some))
+            if self._unanswered is not None and self._unanswered in some:
+                self._unanswered = None
+                is_answered = False
+            return True
+
         server, to_server = await asyncio.open_connection(*self._server)
         self._servers.add(to_server)
         try:
-            requests = self._forward(client, to_server, self._requests().waits)
-            await asyncio.gather(requests, self._forward(server, to_client, lambda _: ()))
+            there = self._forward(client, to_server, asked)
+            await asyncio.gather(there, self._forward(server, to_client, lambda _: is_answered))
         finally:
             self._servers.remove(to_server)
 
     async def _forward(
-        self,
-        source: asyncio.StreamReader,
-        target: asyncio.StreamWriter,
-        waits: Callable[[bytes], Iterable[Wait]],
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, passes: Callable[[bytes], bool]
     ) -> None:
         # an end that is lost is passed on as one: by closing the other
         with suppress(ConnectionError):
             while some := await source.read(_CHUNK):
                 await self._flowing.wait()
-                self._waits.update(waits(some))
+                if not passes(some):
+                    break
                 target.write(some)
                 await target.drain()
         target.close()
@@ -149,14 +115,16 @@ class Relay:
 async def open_relay(url: str) -> AsyncIterator[Relay]:
     """To the one PostgreSQL or MongoDB server of the URL."""
     server = urlsplit(url)
-    mongodb = server.scheme.startswith("mongodb")
-    default = 27017 if mongodb else 5432
-    relay = Relay(server.hostname or HOST, server.port or default, mongodb=mongodb)
-    listener = await asyncio.start_server(relay.serve, HOST, 0)
     login, at, _ = server.netloc.rpartition("@")
+    host, query = server.hostname or HOST, server.query
+    if server.scheme.startswith("mongodb"):
+        relay = Relay(host, server.port or 27017, MongoDBRequests)
+        # a replica set tells its clients where its members are: around the relay
+        query = "&".join(filter(None, (query, "directConnection=true")))
+    else:
+        relay = Relay(host, server.port or 5432, PostgreSQLRequests)
+    listener = await asyncio.start_server(relay.serve, HOST, 0)
     port = listener.sockets[0].getsockname()[1]
-    # a replica set tells its clients where its members are: around the relay
-    query = "&".join(filter(None, (server.query, "directConnection=true" if mongodb else "")))
     relay.url = server._replace(netloc=f"{login}{at}{HOST}:{port}", query=query).geturl()
     try:
         yield relay

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from shared.registry import Service
 
 from assay.stand.databases import URL_VARIABLES, Databases, open_databases
 from assay.stand.options import Progress, StandOptions, reported, silent
 from assay.stand.parallel import all_in_any_case, all_or_none
 from assay.stand.ports import HOST, on_free_port
 from assay.stand.process import Child
+from shared.registry import Service
 
 _MIGRATE_SECONDS = 60.0
 _READY_SECONDS = 30.0

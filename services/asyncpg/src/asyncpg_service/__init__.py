@@ -1,9 +1,8 @@
 """The user and document API on raw asyncpg and PostgreSQL."""
 
-from shared.registry import Service
-
 from asyncpg_service.database import open_database
 from asyncpg_service.migrations import migrate
+from shared.registry import Service
 
 service = Service(
     name="asyncpg",

@@ -1,5 +1,4 @@
-from shared.serve import run
-
 from asyncpg_service import service
+from shared.serve import run
 
 run(service)

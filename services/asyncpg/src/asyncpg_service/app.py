@@ -1,7 +1,6 @@
 """The uvicorn target."""
 
-from shared.http.app import create_app
-
 from asyncpg_service import service
+from shared.http.app import create_app
 
 app = create_app(service)

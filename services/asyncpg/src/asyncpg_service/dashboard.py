@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.schemas.dashboard import DayCount, OwnerCount, TagCount, Totals
-
 from asyncpg_service.models import Connection
 from shared import ports
+from shared.schemas.dashboard import DayCount, OwnerCount, TagCount, Totals
 
 _TOTALS = """
     SELECT (SELECT count(*) FROM users), count(*), coalesce(sum(content_bytes), 0)::bigint FROM documents

@@ -8,16 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import asyncpg
+
+from asyncpg_service.dashboard import Dashboard
+from asyncpg_service.documents import Documents
+from asyncpg_service.users import Users
 from shared.errors import TimedOut, Unavailable
 from shared.gate import Gate
 from shared.ports.backend import PoolState
 from shared.rules.json_content import read_stored
 from shared.settings import Settings, postgresql_url
 from shared.trips import Counted
-
-from asyncpg_service.dashboard import Dashboard
-from asyncpg_service.documents import Documents
-from asyncpg_service.users import Users
 
 if TYPE_CHECKING:
     from asyncpg import Record

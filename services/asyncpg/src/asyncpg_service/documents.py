@@ -6,9 +6,6 @@ from uuid import UUID
 
 import orjson
 from asyncpg import ForeignKeyViolationError
-from shared.errors import NotFound, PreconditionFailed, TransferConflict, UnknownOwner
-from shared.rules.etags import Versions
-from shared.schemas.documents import Document, DocumentChange, DocumentListing, DocumentRecord, OwnedDocument
 
 from asyncpg_service.models import (
     DOCUMENT,
@@ -19,6 +16,9 @@ from asyncpg_service.models import (
 )
 from asyncpg_service.statements import Arguments, accepted, documents_page
 from shared import ports
+from shared.errors import NotFound, PreconditionFailed, TransferConflict, UnknownOwner
+from shared.rules.etags import Versions
+from shared.schemas.documents import Document, DocumentChange, DocumentListing, DocumentRecord, OwnedDocument
 
 _COLUMNS = """
     id, owner_id, title, title_key, title_words, content, content_bytes, tags, version, created_at, updated_at

@@ -3,6 +3,7 @@
 from asyncpg import Connection as DirectConnection
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
+
 from shared.schemas.documents import Document, OwnedDocument
 from shared.schemas.users import User
 

@@ -1,6 +1,7 @@
 """Statements that are put together: the pages of listings. Values are always arguments."""
 
 import orjson
+
 from shared.rules.etags import Versions
 from shared.rules.filters import Condition
 from shared.rules.text_keys import prefix_end

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
-from shared.errors import EmailTaken, NotFound, PreconditionFailed
-from shared.rules.batches import repeats
-from shared.rules.etags import Versions
-from shared.schemas.users import User, UserChange, UserListing, UserRecord
 
 from asyncpg_service.models import USER, Connection, to_user
 from asyncpg_service.statements import Arguments, accepted, users_page
 from shared import ports
+from shared.errors import EmailTaken, NotFound, PreconditionFailed
+from shared.rules.batches import repeats
+from shared.rules.etags import Versions
+from shared.schemas.users import User, UserChange, UserListing, UserRecord
 
 _INSERT = """
     INSERT INTO users (id, email, email_key, name, name_key, version, created_at, updated_at)

@@ -1,7 +1,6 @@
 """The user and document API on Tortoise ORM and PostgreSQL."""
 
 from shared.registry import Service
-
 from tortoise_service.database import open_database
 from tortoise_service.migrations import migrate
 

@@ -4,6 +4,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 import asyncpg
+
 from shared.settings import Settings, postgresql_url
 
 _LOCK = 7_306_083_101

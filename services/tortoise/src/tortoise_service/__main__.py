@@ -1,0 +1,4 @@
+from shared.serve import run
+from tortoise_service import service
+
+run(service)
