@@ -74,10 +74,11 @@ lint:
     uv run --all-packages ruff check
     just types
 
-# Type-check; the contract suite apart, as it is no package.
+# Type-check; tests apart, as they are no packages and share names.
 [group('quality')]
 types:
-    uv run --all-packages mypy shared/src services/*/src services/*/tests compare/src compare/tests docker
+    uv run --all-packages mypy shared/src services/*/src compare/src compare/tests docker
+    for tests in services/*/tests; do uv run --all-packages mypy "$tests" || exit 1; done
     MYPYPATH=contract_tests uv run --all-packages mypy --explicit-package-bases contract_tests
 
 # Put into shape what can be put into shape by itself.

@@ -22,6 +22,7 @@ from targets import QUIET_DASHBOARD_TTL, StandThread, Target, chosen_targets
 from assay.stand import Stand, StandOptions, open_stand
 
 HERE: Final = Path(__file__).parent
+PARITY: Final = HERE / "parity"
 
 TARGETS: Final = pytest.StashKey[list[Target]]()
 STAND: Final = pytest.StashKey[StandThread]()

@@ -59,6 +59,8 @@ class Reporting:
         for line in [*conformance.table(outcome), "", *_requests(outcome["requests"])]:
             terminalreporter.write_line(line)
         terminalreporter.write_line(f"{self._run.refusals():.0%} of all answers are not 2xx.")
+        for seed in _seeds(terminalreporter):
+            terminalreporter.write_line(f"random sequences: --hypothesis-seed={seed} sends them again.")
         for test in self._run.not_run():
             terminalreporter.write_line(f"not run: {test}", yellow=True)
         for verdict in self._verdicts:
@@ -79,6 +81,12 @@ def target_of(item: pytest.Item) -> Target | None:
         else None
     )
     return found if isinstance(found, Target) else None
+
+
+def _seeds(terminalreporter: pytest.TerminalReporter) -> list[object]:
+    """Those that the random tests noted, whether they passed or failed."""
+    ran = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    return [value for report in ran for name, value in report.user_properties if name == "seed"]
 
 
 def _requests(requests: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -44,38 +44,32 @@ def imports_of(folder: Path, forbidden: Set[str]) -> Mapping[str, Set[str]]:
     return {file: packages for file, packages in found.items() if packages}
 
 
-@pytest.mark.clause("GEN-14")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_service_imports_its_own_driver_and_no_other_and_no_other_service(name: str) -> None:
     forbidden = (ALL_DRIVERS - DRIVERS[name]) | (HOUSE - {"shared", f"{name}_service"})
     assert imports_of(SERVICES[name] / "src", forbidden) == {}
 
 
-@pytest.mark.clause("GEN-14")
 def test_shared_imports_no_driver_no_service_and_no_tool() -> None:
     assert imports_of(ROOT / "shared", ALL_DRIVERS | (HOUSE - {"shared"})) == {}
 
 
-@pytest.mark.clause("GEN-14")
 @pytest.mark.parametrize("folder", ["contract_tests", "compare"])
 def test_tools_and_tests_import_no_service_and_no_object_mapper(folder: str) -> None:
     assert imports_of(ROOT / folder, PACKAGES | {"sqlalchemy", "alembic", "tortoise"}) == {}
 
 
-@pytest.mark.clause("GEN-14")
 def test_only_the_tests_of_schemas_know_a_driver_among_the_tests() -> None:
     knowing = imports_of(ROOT / "contract_tests", ALL_DRIVERS)
     assert {Path(file).parent.name for file in knowing} <= {"parity"}
 
 
-@pytest.mark.clause("GEN-14")
 def test_packages_are_made_under_src_alone() -> None:
     folders = ("services", "shared", "contract_tests", "compare")
     markers = [file for folder in folders for file in sources(ROOT / folder) if file.name == "__init__.py"]
     assert [str(file.relative_to(ROOT)) for file in markers if "src" not in file.parts] == []
 
 
-@pytest.mark.clause("GEN-8", "GEN-12")
 @pytest.mark.parametrize("folder", ["services", "shared", "compare"])
 def test_middleware_is_plain_asgi_so_that_a_client_that_hangs_up_frees_its_connection(folder: str) -> None:
     wrappers = ("BaseHTTPMiddleware", '.middleware("http")', ".middleware('http')")

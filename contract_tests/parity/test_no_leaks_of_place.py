@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 ROOT: Final = Path(__file__).parents[2]
 # each pattern is written so that it does not find itself
 REGISTRIES: Final = re.compile(
@@ -36,16 +34,13 @@ def lines(pattern: re.Pattern[str]) -> list[str]:
     ]
 
 
-@pytest.mark.clause("GEN-4")
 def test_no_file_names_the_host_of_a_package_registry() -> None:
     assert lines(REGISTRIES) == []
 
 
-@pytest.mark.clause("GEN-4")
 def test_no_file_names_a_path_of_a_machine() -> None:
     assert lines(PLACES) == []
 
 
-@pytest.mark.clause("GEN-4")
 def test_no_file_names_the_folder_of_this_checkout() -> None:
     assert lines(re.compile(re.escape(f"{ROOT}/"))) == []

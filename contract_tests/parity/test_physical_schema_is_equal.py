@@ -23,7 +23,6 @@ async def schemas() -> AsyncIterator[Mapping[str, Schema]]:
         yield {name: await read_schema(url) for name, url in urls.items()}
 
 
-@pytest.mark.clause("GEN-5", "GEN-9", "GEN-14", "USR-2")
 @pytest.mark.parametrize("fact", FACTS)
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_layers_schema_is_that_of_the_first(
@@ -32,7 +31,6 @@ async def test_a_layers_schema_is_that_of_the_first(
     assert schemas[name][fact] == schemas[NAMES[0]][fact]
 
 
-@pytest.mark.clause("GEN-5", "GEN-9", "USR-2")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "column",

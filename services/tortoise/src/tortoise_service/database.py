@@ -204,7 +204,7 @@ async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
     # Tortoise takes its connections inside of the operations: here nothing has been sent yet
     try:
         return await asyncpg.connect(*arguments, **options)
-    except (*_TIMED_OUT, *_UNAVAILABLE) as error:
+    except (*_TIMED_OUT, *_UNAVAILABLE, asyncpg.PostgresError) as error:
         raise Unavailable from error
 
 
