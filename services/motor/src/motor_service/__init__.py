@@ -1,9 +1,8 @@
 """The user and document API on Motor and MongoDB."""
 
-from shared.registry import Service
-
 from motor_service.database import open_database
 from motor_service.migrations import migrate
+from shared.registry import Service
 
 service = Service(
     name="motor",

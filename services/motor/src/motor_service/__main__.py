@@ -1,0 +1,4 @@
+from motor_service import service
+from shared.serve import run
+
+run(service)

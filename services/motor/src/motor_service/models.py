@@ -1,0 +1,77 @@
+"""How documents of the collections become the shared objects, and back. The collections are declared in
+`migrations/`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from motor_service.content import restored, stored
+from shared.rules.etags import Versions
+from shared.schemas.documents import Document, DocumentRecord, OwnedDocument
+from shared.schemas.users import User, UserRecord
+
+Row = dict[str, Any]
+
+USER = dict.fromkeys(("email", "name", "version", "created_at", "updated_at"), 1)
+DOCUMENT = dict.fromkeys(("owner_id", "title", "content", "tags", "version", "created_at", "updated_at"), 1)
+OWNED = {**DOCUMENT, **{f"owner.{field}": 1 for field in ("_id", *USER)}}
+
+
+def identified(row_id: object, expected: Versions) -> Row:
+    """The filter for one row in a version that the write accepts."""
+    if expected is None:
+        return {"_id": row_id}
+    return {"_id": row_id, "version": {"$in": sorted(expected)}}
+
+
+def from_user(user: UserRecord) -> Row:
+    return {
+        "_id": user.id,
+        "email": user.email,
+        "email_key": user.email_key,
+        "name": user.name,
+        "name_key": user.name_key,
+        "version": 1,
+        "created_at": user.created_at,
+        "updated_at": user.created_at,
+    }
+
+
+def to_user(row: Mapping[str, Any]) -> User:
+    return User(row["_id"], row["email"], row["name"], row["version"], row["created_at"], row["updated_at"])
+
+
+def from_document(document: DocumentRecord) -> Row:
+    return {
+        "_id": document.id,
+        "owner_id": document.owner_id,
+        "title": document.title,
+        "title_key": document.title_key,
+        "title_words": document.title_words,
+        "content": stored(document.content),
+        "content_bytes": len(document.content_json),
+        "tags": document.tags,
+        "version": 1,
+        "created_at": document.created_at,
+        "updated_at": document.created_at,
+    }
+
+
+def to_document(row: Mapping[str, Any]) -> Document:
+    return Document(*_document(row))
+
+
+def to_owned_document(row: Mapping[str, Any]) -> OwnedDocument:
+    return OwnedDocument(*(*_document(row), to_user(row["owner"])))
+
+
+def _document(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        row["_id"],
+        row["owner_id"],
+        row["title"],
+        restored(row["content"]),
+        row["tags"],
+        row["version"],
+        row["created_at"],
+        row["updated_at"],
+    )

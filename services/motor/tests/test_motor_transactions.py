@@ -1,0 +1,106 @@
+"""Transactions of two processes collide on the server: the turns that those of one process take do not help
+there, so each of these tests opens the layer twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from pymongo.errors import WriteError
+
+from motor_service.database import Database, open_database
+from motor_service.migrations import migrate
+from shared.errors import NotFound, TransferConflict, UnknownOwner
+from shared.rules import clock
+from shared.schemas.documents import DocumentRecord
+from shared.schemas.users import UserRecord
+from shared.settings import Settings
+
+Rows = Any
+NewUser = Callable[[str], UserRecord]
+NewDocument = Callable[..., DocumentRecord]
+
+
+@pytest.fixture
+async def other(settings: Settings) -> AsyncIterator[Database]:
+    async with open_database(settings) as opened:
+        yield opened
+
+
+async def outcome(operation: Awaitable[object]) -> str:
+    try:
+        await operation
+    except (NotFound, TransferConflict, UnknownOwner) as refused:
+        return type(refused).__name__
+    return "done"
+
+
+async def create(database: Database, document: DocumentRecord) -> None:
+    async with database.unit_of_work() as work:
+        await work.documents.create(document)
+
+
+async def delete(database: Database, user: UserRecord) -> None:
+    async with database.unit_of_work() as work:
+        await work.users.delete(user.id, None)
+
+
+async def test_no_document_outlives_an_owner_who_is_deleted_at_the_same_moment(
+    database: Database, other: Database, rows: Rows, new_user: NewUser, new_document: NewDocument
+) -> None:
+    found: Counter[str] = Counter()
+    for place in range(10):
+        user = new_user(f"leaving{place}")
+        async with database.unit_of_work() as work:
+            await work.users.create(user)
+        creates = (create(database, new_document(user, f"title {n}")) for n in range(10))
+        outcomes = await asyncio.gather(outcome(delete(other, user)), *map(outcome, creates))
+        assert outcomes[0] == "done"
+        found.update(outcomes[1:])
+        assert await rows.documents.count_documents({"owner_id": user.id}) == 0
+    assert set(found) <= {"done", "UnknownOwner"}
+
+
+async def test_of_opposite_transfers_each_holds_whole_or_not_at_all(
+    database: Database, other: Database, rows: Rows, new_user: NewUser, new_document: NewDocument
+) -> None:
+    ada, bob = new_user("ada"), new_user("bob")
+    documents = [new_document(ada, f"title {place}") for place in range(20)]
+    ids = [document.id for document in documents]
+    async with database.unit_of_work() as work:
+        await work.users.create_many([ada, bob])
+        await work.documents.create_many(documents)
+
+    async def transfer(place: int) -> None:
+        giver, taker = (ada, bob) if place % 4 < 2 else (bob, ada)
+        async with (database, other)[place % 2].unit_of_work() as work:
+            await work.documents.transfer(ids, giver.id, taker.id, clock.now())
+
+    outcomes = Counter(await asyncio.gather(*(outcome(transfer(place)) for place in range(20))))
+    assert set(outcomes) <= {"done", "TransferConflict"}
+    states = {(row["owner_id"], row["version"]) async for row in rows.documents.find({"_id": {"$in": ids}})}
+    assert len(states) == 1
+    assert states.pop()[1] == 1 + outcomes["done"]
+
+
+async def test_migrations_may_run_at_once_and_again(settings: Settings, rows: Rows) -> None:
+    await rows.client.drop_database(rows.name)
+    await asyncio.gather(*(migrate(settings) for _ in range(3)))
+    await migrate(settings)
+    assert [row["_id"] async for row in rows.schema_migrations.find()] == ["0001_users_and_documents"]
+
+
+@pytest.mark.parametrize("field", ["owner_id", "title_words", "content"])
+async def test_the_collection_refuses_a_row_of_another_form(
+    database: Database, rows: Rows, new_user: NewUser, new_document: NewDocument, field: str
+) -> None:
+    user = new_user(f"form{field}".replace("_", ""))
+    document = new_document(user, "a title")
+    async with database.unit_of_work() as work:
+        await work.users.create(user)
+        await work.documents.create(document)
+    with pytest.raises(WriteError):
+        await rows.documents.update_one({"_id": document.id}, {"$set": {field: 5}})
+    with pytest.raises(WriteError):
+        await rows.documents.update_one({"_id": document.id}, {"$set": {"unknown": 5}})
