@@ -125,7 +125,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _check_clauses(item: pytest.Item) -> None:
     proved = clauses_of(item)
-    if not proved:
+    # what holds the repository to its own promises proves no clause
+    if not proved and PARITY not in item.path.parents:
         pytest.fail(f"{item.nodeid}: say which clauses it proves: @pytest.mark.clause(…)", pytrace=False)
     if unknown := set(proved) - set(clauses.written()):
         pytest.fail(f"{item.nodeid}: no such clauses in CONTRACT.md: {sorted(unknown)}", pytrace=False)

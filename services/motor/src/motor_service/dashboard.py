@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from motor_service.connection import Connection
 from motor_service.models import Row
+from motor_service.statements import Connection
 from shared import ports
 from shared.schemas.dashboard import DayCount, OwnerCount, TagCount, Totals
 

@@ -21,11 +21,11 @@ from pymongo.errors import (
 )
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from motor_service.connection import Client, Connection
-from motor_service.connection import Database as MotorDatabase
 from motor_service.dashboard import Dashboard
 from motor_service.documents import Documents
 from motor_service.models import Row
+from motor_service.statements import Client, Connection
+from motor_service.statements import Database as MotorDatabase
 from motor_service.users import Users
 from shared.errors import TimedOut, Unavailable
 from shared.gate import Gate

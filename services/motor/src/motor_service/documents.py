@@ -7,8 +7,6 @@ from uuid import UUID
 
 from pymongo import ReturnDocument
 
-from motor_service.connection import Connection, Session
-from motor_service.content import stored as stored_content
 from motor_service.models import (
     DOCUMENT,
     OWNED,
@@ -18,7 +16,8 @@ from motor_service.models import (
     to_document,
     to_owned_document,
 )
-from motor_service.queries import any_of_all, beyond, condition, in_order
+from motor_service.models import stored as stored_content
+from motor_service.statements import Connection, Session, any_of_all, beyond, condition, in_order
 from shared import ports
 from shared.errors import NotFound, PreconditionFailed, TransferConflict, UnknownOwner
 from shared.rules.etags import Versions

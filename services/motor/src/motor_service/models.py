@@ -1,10 +1,16 @@
 """How documents of the collections become the shared objects, and back. The collections are declared in
-`migrations/`."""
+`migrations/`.
+
+Keys of contents are sorted at every level, so that equality by value is one comparison of the server. A key
+that starts with `$` is stored with `~` before it: the driver makes a DBRef of an object with `$ref` and `$id`,
+and loses a part of some. A path of a filter has neither sign, so it reads stored keys as they are.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from motor_service.content import restored, stored
+from bson.int64 import Int64
+
 from shared.rules.etags import Versions
 from shared.schemas.documents import Document, DocumentRecord, OwnedDocument
 from shared.schemas.users import User, UserRecord
@@ -14,6 +20,8 @@ Row = dict[str, Any]
 USER = dict.fromkeys(("email", "name", "version", "created_at", "updated_at"), 1)
 DOCUMENT = dict.fromkeys(("owner_id", "title", "content", "tags", "version", "created_at", "updated_at"), 1)
 OWNED = {**DOCUMENT, **{f"owner.{field}": 1 for field in ("_id", *USER)}}
+
+_MARKED = ("$", "~")
 
 
 def identified(row_id: object, expected: Versions) -> Row:
@@ -75,3 +83,36 @@ def _document(row: Mapping[str, Any]) -> tuple[Any, ...]:
         row["created_at"],
         row["updated_at"],
     )
+
+
+def stored(value: Any) -> Any:
+    """
+    >>> stored({"b": [{"$ref": 1}], "a": 2, "~": 3})
+    {'a': 2, 'b': [{'~$ref': 1}], '~~': 3}
+    """
+    kind = type(value)
+    if kind is dict:
+        return {
+            f"~{name}" if name.startswith(_MARKED) else name: stored(value[name]) for name in sorted(value)
+        }
+    if kind is list:
+        return [stored(member) for member in value]
+    return value
+
+
+def restored(value: Any) -> Any:
+    """What `stored` was given, but for the order of keys.
+
+    >>> restored({"a": Int64(2), "b": [{"~$ref": 1}], "~~": 3})
+    {'a': 2, 'b': [{'$ref': 1}], '~': 3}
+    """
+    kind = type(value)
+    if kind is dict:
+        return {
+            name[1:] if name.startswith("~") else name: restored(member) for name, member in value.items()
+        }
+    if kind is list:
+        return [restored(member) for member in value]
+    if kind is Int64:
+        return int(value)
+    return value

@@ -7,9 +7,8 @@ from uuid import UUID
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from motor_service.connection import Connection, Session
 from motor_service.models import USER, Row, from_user, identified, to_user
-from motor_service.queries import any_of_all, beyond, in_order
+from motor_service.statements import Connection, Session, any_of_all, beyond, in_order
 from shared import ports
 from shared.errors import EmailTaken, NotFound, PreconditionFailed
 from shared.rules.batches import repeats

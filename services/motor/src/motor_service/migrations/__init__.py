@@ -7,9 +7,9 @@ from contextlib import suppress
 import pymongo
 from pymongo.errors import DuplicateKeyError
 
-from motor_service.connection import Database
 from motor_service.database import open_client
 from motor_service.migrations import m0001_users_and_documents
+from motor_service.statements import Database
 from shared.rules import clock
 from shared.settings import Settings, database_of
 

@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
-from motor_service.connection import Database
+from motor_service.statements import Database
 from shared.rules import limits
 
 _NAMESPACE_EXISTS = 48

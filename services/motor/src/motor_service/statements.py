@@ -1,9 +1,9 @@
-"""The collections, and transactions over them."""
+"""What the operations send: parts of queries, and transactions."""
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from contextvars import Context
 from itertools import count
@@ -17,6 +17,7 @@ from pymongo.read_concern import ReadConcern
 
 from motor_service.models import Row
 from shared.errors import Unavailable
+from shared.rules.filters import Condition, Scalar
 from shared.trips import current_trips
 
 Client: TypeAlias = AsyncIOMotorClient[Row]
@@ -26,6 +27,7 @@ Result = TypeVar("Result")
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
+_ORDERS = {"lt": "$lt", "le": "$lte", "gt": "$gt", "ge": "$gte"}
 
 
 class Connection:
@@ -91,3 +93,55 @@ def _apart(end: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
 
 def _is_transient(error: BaseException) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+
+
+def in_order(keys: Sequence[str], *, descending: bool) -> list[tuple[str, int]]:
+    return [(key, -1 if descending else 1) for key in keys]
+
+
+def beyond(keys: Sequence[str], place: Sequence[Any], *, descending: bool) -> list[Row]:
+    """The rows after a place in the order of the keys, as alternatives of which each is a range of an index:
+    further in the first key, or equal in it and further in the next."""
+    further = "$lt" if descending else "$gt"
+    return [
+        {**dict(zip(keys[:depth], place[:depth], strict=True)), key: {further: place[depth]}}
+        for depth, key in enumerate(keys)
+    ]
+
+
+def any_of_all(filters: Row, alternatives: Sequence[Row]) -> Row:
+    """The filters with any of the alternatives: they stand in each, where the planner finds the index of
+    both."""
+    return {"$or": [{**filters, **alternative} for alternative in alternatives]}
+
+
+def condition(asked: Condition) -> Row:
+    """As an aggregation expression: in a plain filter a path leads into arrays too."""
+    member = _member(asked.path)
+    match asked.operator, asked.value:
+        case "exists", found:
+            return {("$ne" if found else "$eq"): [{"$type": member}, "missing"]}
+        case "eq", value:
+            return {"$eq": [member, {"$literal": value}]}
+        case "ne", value:
+            return {"$ne": [member, {"$literal": value}]}
+        case order, value:
+            return _ordered(member, _ORDERS[order], value)
+
+
+def _ordered(member: Any, order: str, value: Scalar) -> Row:
+    is_comparable = (
+        {"$eq": [{"$type": "$$member"}, "string"]} if isinstance(value, str) else {"$isNumber": "$$member"}
+    )
+    compared = {order: ["$$member", {"$literal": value}]}
+    return {"$let": {"vars": {"member": member}, "in": {"$and": [is_comparable, compared]}}}
+
+
+def _member(path: Sequence[str]) -> Any:
+    """The value at the path through objects alone, missing where any of them is missing or something else."""
+    found: Any = "$content"
+    for name in path:
+        in_object = {"$getField": {"field": {"$literal": name}, "input": "$$outer"}}
+        is_object = {"$eq": [{"$type": "$$outer"}, "object"]}
+        found = {"$let": {"vars": {"outer": found}, "in": {"$cond": [is_object, in_object, "$$REMOVE"]}}}
+    return found
