@@ -1,7 +1,6 @@
 """The user and document API on SQLAlchemy (asyncio) and PostgreSQL."""
 
 from shared.registry import Service
-
 from sqlalchemy_service.database import open_database
 from sqlalchemy_service.migrations import migrate
 

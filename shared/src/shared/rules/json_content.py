@@ -46,18 +46,18 @@ def read_stored(written: bytes | str) -> Any:
     parsed = orjson.loads(written)
     # few contents hold so many digits: only those are walked
     return (
-        restore(parsed)
+        _restored(parsed)
         if _LONG_NUMBER(written if isinstance(written, bytes) else written.encode())
         else parsed
     )
 
 
-def restore(value: Any) -> Any:
+def _restored(value: Any) -> Any:
     kind = type(value)
     if kind is dict:
-        return {name: restore(member) for name, member in value.items()}
+        return {name: _restored(member) for name, member in value.items()}
     if kind is list:
-        return [restore(member) for member in value]
+        return [_restored(member) for member in value]
     if kind is float:
         return _number(value)
     if kind is int and not limits.INTEGER_MIN <= value <= limits.INTEGER_MAX:

@@ -1,0 +1,4 @@
+from shared.serve import run
+from sqlalchemy_service import service
+
+run(service)
