@@ -61,7 +61,7 @@ async def bench(rounds: int, console: Console) -> int:
                 for scenario in SCENARIOS
                 if any(line.scenario == scenario.name for line in LINES)
             }
-    return _show(found, Console())
+    return _show(found, Console(width=max(console.width, 110)))
 
 
 async def _entrants(stand: Stand, steps: Steps) -> list[Entrant]:

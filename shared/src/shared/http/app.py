@@ -1,14 +1,15 @@
 """The one HTTP surface: `create_app(service)` makes a FastAPI application of a data layer."""
 
 import asyncio
+import gc
 import logging
 import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
+import uuid_utils
 from fastapi import FastAPI
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
@@ -66,6 +67,9 @@ class Surface(FastAPI):
                 database_version=await backend.database_version(),
                 dashboard=dashboard.DashboardCache(self._settings.dashboard_ttl),
             )
+            # what start-up made lives as long as the process: no collection need walk it again
+            gc.collect()
+            gc.freeze()
             yield
             self._state = None
 
@@ -113,7 +117,7 @@ def _request_id(call: Call) -> bytes:
         written = sent.encode("latin-1")
         if _REQUEST_ID(written):
             return written
-    return str(uuid4()).encode()
+    return str(uuid_utils.uuid4()).encode()
 
 
 def _answer_of(error: Exception, call: Call) -> Answer:
