@@ -195,6 +195,8 @@ def build() -> Results:
             operation="dashboard" if name == "dashboard" else name,
             clauses=["DOC-2", "GEN-10"],
             example=f"GET /documents?where={NASTY}",
+            connections=16,
+            connections=16,
             floor=name in FLOORED,
         )
         for name in SCENARIOS
@@ -203,9 +205,7 @@ def build() -> Results:
         Noise(scenario=name, comparison=compared(1.01, 0.012) if name != "dashboard" else None)
         for name in SCENARIOS
     ]
-    method = Method(
-        connections=16, slices=4, slice_seconds=0.15, warm_up_seconds=0.5, users=10_000, documents=50_000
-    )
+    method = Method(slices=4, slice_seconds=0.15, warm_up_seconds=0.5, users=10_000, documents=50_000)
     names = ("users.get", "documents.get", "documents.transfer", "dashboard.totals", "dashboard.top_tags")
     return Results(
         format=FORMAT,

@@ -22,7 +22,7 @@ from assay.report.model import (
 )
 
 Ratios = Mapping[str, float]
-METHOD = Method(connections=16, slices=4, slice_seconds=0.15, warm_up_seconds=0.5, users=10, documents=50)
+METHOD = Method(slices=4, slice_seconds=0.15, warm_up_seconds=0.5, users=10, documents=50)
 
 
 def environment(source: Literal["embedded", "url"] = "embedded") -> Environment:
@@ -95,7 +95,16 @@ def judged(
         [Noise(scenario=scenario, comparison=twins) for scenario in figures],
         [arm(name, (excluded or {}).get(name)) for name in [*names, *(excluded or {})]],
         [
-            Scenario(name=scenario, title="", operation=scenario, clauses=[], example="", floor=False)
+            Scenario(
+                name=scenario,
+                title="",
+                operation=scenario,
+                clauses=[],
+                example="",
+                connections=16,
+                connections=16,
+                floor=False,
+            )
             for scenario in figures
         ],
         baseline="asyncpg",
@@ -196,7 +205,7 @@ def test_the_limits_say_what_was_not_covered() -> None:
     limits = " ".join(judged({"users.get": {"asyncpg": 1.0, "motor": 1.5}}).limits)
     for told in (
         "One machine: EPYC, 2 cores",
-        "16 connections",
+        "A closed loop",
         "50 documents",
         "up to 2.0 % apart (users.get)",
     ):

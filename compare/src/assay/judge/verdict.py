@@ -220,7 +220,7 @@ def _limits(
     return [
         f"One machine: {environment.cpu_model}, {environment.cpus} cores, which the load shares with what it "
         "measures. Another machine moves the figures, and may move the ratios.",
-        f"{method.connections} connections in a closed loop: each service near its full load. At a low rate "
+        "A closed loop: each service near its full load. At a low rate "
         "the same service costs more CPU per request, and answers sooner.",
         _network(environment),
         f"{method.users:,} users and {method.documents:,} documents; no other sizes and contents.",

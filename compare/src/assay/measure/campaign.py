@@ -16,7 +16,7 @@ from assay.measure.samples import SampledAnswer, merged
 from assay.measure.scenarios import Scenario, Target
 from assay.report.model import Cell, Comparison, Doubt, Interval
 
-PROBES = 20
+PROBES = 8
 SAMPLE_EVERY = 7
 GENERATOR_LIMIT = 0.9
 """Share of a core above which the generator may be what was measured."""

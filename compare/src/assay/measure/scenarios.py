@@ -191,6 +191,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "documents.list",
         ("DOC-6", "GEN-9"),
         _list_by_owner,
+        connections=8,
         floors=("floor-http",),
     ),
     Scenario(
@@ -199,6 +200,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "documents.list",
         ("DOC-6",),
         _list_filtered,
+        connections=8,
         floors=("floor-http",),
     ),
     # one at a time: requests that come together share one run of the queries (DSH-2)

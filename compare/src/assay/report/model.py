@@ -69,10 +69,9 @@ class Environment(_Part):
 
 
 class Method(_Part):
-    """How it was measured: a closed loop of `connections` on each arm, on equal rows. `slices` are those of
-    an arm in each round."""
+    """How it was measured: a closed loop on each arm, on equal rows. `slices` are those of an arm in each
+    round."""
 
-    connections: int
     slices: int
     slice_seconds: float
     warm_up_seconds: float
@@ -102,13 +101,15 @@ class Arm(_Part):
 
 
 class Scenario(_Part):
-    """One operation under load. `example` is one of its requests, method and path (and body)."""
+    """One operation under load, over `connections` with one request at a time. `example` is one of its
+    requests, method and path (and body)."""
 
     name: str
     title: str
     operation: str
     clauses: list[str]
     example: str
+    connections: int
     floor: bool
 
 
