@@ -196,7 +196,6 @@ def build() -> Results:
             clauses=["DOC-2", "GEN-10"],
             example=f"GET /documents?where={NASTY}",
             connections=16,
-            connections=16,
             floor=name in FLOORED,
         )
         for name in SCENARIOS

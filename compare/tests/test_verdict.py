@@ -102,7 +102,6 @@ def judged(
                 clauses=[],
                 example="",
                 connections=16,
-                connections=16,
                 floor=False,
             )
             for scenario in figures

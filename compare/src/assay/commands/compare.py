@@ -36,10 +36,10 @@ from shared.registry import Service
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)").fullmatch
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
-QUICK_BUDGET = 85.0
+QUICK_BUDGET = 82.0
 SLICE_SECONDS = 0.15
 QUICK_SLICE_SECONDS = 0.1
-WARM_UP_SECONDS = 0.3
+WARM_UP_SECONDS = 0.2
 LEAST_ROUNDS = 5
 LEFT_OUT = "left out of a quick run"
 
@@ -223,6 +223,8 @@ class _Comparison:
         seconds = self._options.budget / len(SCENARIOS) - arms * WARM_UP_SECONDS
         return Plan(
             rounds=max(LEAST_ROUNDS, int(seconds / (arms * self._slice_seconds()))),
+            least_rounds=LEAST_ROUNDS,
+            seconds=seconds,
             slices=1,
             slice_seconds=self._slice_seconds(),
             warm_up_seconds=WARM_UP_SECONDS,

@@ -1,6 +1,8 @@
 """Interleaved rounds: every arm several short slices in each, in an order that favours none."""
 
+import math
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from assay.measure.accounting import CpuMeter
 from assay.measure.connection import LoadError, Source
 from assay.measure.load import Loader
 from assay.measure.pacing import Schedule, constant_schedule, poisson_schedule
-from assay.measure.samples import Samples, merged
+from assay.measure.samples import SampledAnswer, Samples, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,12 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to measure. `arrivals` None is the closed loop; times are in seconds."""
+    """How to measure. `arrivals` None is the closed loop; times are in seconds. After `least_rounds` no round
+    begins once `seconds` have passed: slices of slow requests take longer than planned."""
 
     rounds: int = 10
+    least_rounds: int = 5
+    seconds: float = math.inf
     slices: int = 4
     slice_seconds: float = 0.15
     warm_up_seconds: float = 0.5
@@ -115,12 +120,17 @@ class _Lane:
         self._service = None if arm.service_pid is None else CpuMeter(arm.service_pid)
         self._database = None if arm.database_pid is None else CpuMeter(arm.database_pid)
         self._slices: list[Samples] = []
+        self._kept: list[SampledAnswer] = []
         self._service_ns = 0
         self._database_ns = 0
 
     async def warm_up(self) -> None:
-        seen = await self._loader.closed(self._source, self._plan.warm_up_seconds)
+        seen = await self._loader.closed(
+            self._source, self._plan.warm_up_seconds, sample_every=self._plan.sample_every
+        )
         self._sent += seen.sent
+        # a slow arm may never come to where a fast one begins its slices: the first requests are common to all
+        self._kept = seen.sampled
         if not seen.answers:
             raise LoadError(f"{self.arm.name} answered nothing while it was warmed up: {dict(seen.errors)}")
 
@@ -146,7 +156,10 @@ class _Lane:
     def end_round(self, number: int) -> ArmRound:
         service_ns = None if self._service is None else self._service_ns
         database_ns = None if self._database is None else self._database_ns
-        ended = ArmRound(self.arm.name, number, merged(self._slices), service_ns, database_ns)
+        samples = merged(self._slices)
+        samples.sampled[:0] = self._kept
+        ended = ArmRound(self.arm.name, number, samples, service_ns, database_ns)
+        self._kept = []
         self._slices, self._service_ns, self._database_ns = [], 0, 0
         return ended
 
@@ -177,7 +190,10 @@ async def measure_rounds(
             lanes.append(_Lane(arm, requests(arm), loader, plan))
         for lane in lanes:
             await lane.warm_up()
+        started = time.monotonic()
         for number in range(plan.rounds):
+            if number >= plan.least_rounds and time.monotonic() - started > plan.seconds:
+                break
             for _ in range(plan.slices):
                 seed = rng.getrandbits(32)
                 for place in next(orders):
