@@ -129,7 +129,7 @@ class _Lane:
             self._source, self._plan.warm_up_seconds, sample_every=self._plan.sample_every
         )
         self._sent += seen.sent
-        # a slow arm may never come to where a fast one begins its slices: the first requests are common to all
+        # slow arms never get to where fast ones begin their slices: the first requests are common to all
         self._kept = seen.sampled
         if not seen.answers:
             raise LoadError(f"{self.arm.name} answered nothing while it was warmed up: {dict(seen.errors)}")
