@@ -219,6 +219,7 @@ async def test_a_path_that_meets_no_object_counts_as_missing(api: Api, owner: st
         ),
         pytest.param({"k" * 64: 1}, f"{'k' * 64}:eq:1", id="64 letters"),
         pytest.param({"_id": 1}, "_id:eq:1", id="_id"),
+        pytest.param({"v": ""}, "v:eq:", id="no value is the empty string"),
         pytest.param({"a-b_C": {"-": 1}}, "a-b_C.-:eq:1", id="hyphens and underscores"),
         pytest.param({"a": [{"b": 1}]}, "a.b:exists:false", id="not into the items of a list"),
         pytest.param({"__proto__": 1}, "__proto__:exists:true", id="__proto__"),

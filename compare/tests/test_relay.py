@@ -115,8 +115,10 @@ async def test_a_lost_answer_is_to_a_request_that_was_served(
     await connection.execute("CREATE TABLE kept (word text)")
     relay.lose_answer(b"'once'")
     await connection.execute("INSERT INTO kept VALUES ('before')")
+    assert relay.lost_answers == 0
     with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
         await connection.execute("INSERT INTO kept VALUES ('once')")
+    assert relay.lost_answers == 1
     again = await asyncpg.connect(relay.url)
     assert await again.fetchval("SELECT array_agg(word) FROM kept") == ["before", "once"]
     await again.close()

@@ -1,5 +1,6 @@
 """What the command shows while it works: the step, how long it has taken, and how long it may still take."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,8 @@ from assay.stand import StepState
 
 
 class Steps:
-    """Steps on standard error; a step without a known length shows its time alone."""
+    """Steps on standard error; a step without a known length shows its time alone. Where nobody watches (a
+    pipe, a log), each step is a line when it ends."""
 
     def __init__(self, console: Console) -> None:
         self._shown = Progress(
@@ -29,7 +31,10 @@ class Steps:
             TimeRemainingColumn(elapsed_when_finished=False),
             console=console,
             refresh_per_second=2,
+            disable=not console.is_terminal,
         )
+        self._console = console
+        self._began = time.monotonic()
         self._open: dict[str, TaskID] = {}
 
     def __enter__(self) -> "Steps":
@@ -58,6 +63,9 @@ class Steps:
 
     def _finish(self, task: TaskID, description: str) -> None:
         self._shown.update(task, description=description, total=1, completed=1)
+        if not self._console.is_terminal:
+            seconds = time.monotonic() - self._began
+            self._console.print(f"{seconds:6.1f} s  {description}", markup=False, highlight=False)
 
 
 class Advance:

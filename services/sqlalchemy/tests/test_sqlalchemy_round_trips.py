@@ -1,191 +1,217 @@
-"""What each operation sends, seen on the wire: every Sync and every simple query is a round trip."""
+"""Round trips: what the layer says of itself, what the README says, and what went over the wire."""
 
-import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from urllib.parse import urlsplit
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from shared.errors import EmailTaken, NotFound, TransferConflict, UnknownOwner
+from assay.stand.relay import Relay, open_relay
+from shared.errors import EmailTaken, NotFound, PreconditionFailed, TransferConflict, UnknownOwner
 from shared.rules import clock
 from shared.rules.filters import Condition
 from shared.schemas.documents import DocumentChange, DocumentListing, DocumentRecord
 from shared.schemas.users import UserChange, UserListing, UserRecord
+from shared.settings import Settings
 from shared.trips import Trips, current_trips
-from sqlalchemy_service.database import Database, UnitOfWork
+from sqlalchemy_service.database import Database, UnitOfWork, open_database
 
-Step = Callable[[UnitOfWork], Awaitable[object]]
-
-
-class Wire:
-    """Passes the bytes between layer and server on, and counts the messages that ask for an answer."""
-
-    def __init__(self) -> None:
-        self.trips = 0
-
-    @asynccontextmanager
-    async def listening(self, url: str) -> AsyncIterator[str]:
-        """The URL with the port of the wire in place of the server's."""
-        target = urlsplit(url)
-
-        async def connected(client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-            server, requests = await asyncio.open_connection(target.hostname, target.port)
-            await asyncio.gather(self._requests(client, requests), _pass(server, answers))
-
-        async with await asyncio.start_server(connected, "127.0.0.1", 0) as listener:
-            port = listener.sockets[0].getsockname()[1]
-            yield url.replace(f":{target.port}/", f":{port}/") + "?sslmode=disable"
-
-    async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """One untyped start-up message; then a letter, four bytes of length (themselves included), a body."""
-        kind = b""
-        try:
-            while True:
-                length = await source.readexactly(4)
-                sink.write(kind + length + await source.readexactly(int.from_bytes(length) - 4))
-                self.trips += kind in (b"S", b"Q")
-                kind = await source.readexactly(1)
-        except asyncio.IncompleteReadError:
-            sink.close()
+_README = Path(__file__).parent.parent / "README.md"
+_ROW = re.compile(r"^\| (\d) \| (.+) \|$", re.MULTILINE)
+_NAME = re.compile("`(.+?)`")
+# Each connection asks about a statement once.
+_CALLS_UNTIL_PREPARED = 10
+_MANY = 500
+_NOBODY = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+_NOW = clock.now()
+_RENAMED = UserChange(_NOW, name="Grace", name_key="grace")
+_RETITLED = DocumentChange(_NOW, title="Two", title_key="two", title_words=["two"])
+_OTHER_VERSION = frozenset({9})
 
 
-async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while read := await source.read(65_536):
-        sink.write(read)
-    sink.close()
+class Scene:
+    """Two users and three documents of the first, all at version 1."""
+
+    def __init__(
+        self, new_user: Callable[[], UserRecord], new_document: Callable[[UUID], DocumentRecord]
+    ) -> None:
+        self.new_user, self.new_document = new_user, new_document
+        self.owner, self.other = new_user(), new_user()
+        self.document, *self._more = self.documents(3)
+
+    async def store(self, work: UnitOfWork) -> None:
+        await work.users.create_many([self.owner, self.other])
+        await work.documents.create_many([self.document, *self._more])
+
+    def users(self, count: int) -> list[UserRecord]:
+        return [self.new_user() for _ in range(count)]
+
+    def documents(self, count: int) -> list[DocumentRecord]:
+        return [self.new_document(self.owner.id) for _ in range(count)]
+
+    @property
+    def listing(self) -> DocumentListing:
+        return DocumentListing(
+            sort="title",
+            descending=True,
+            after=("zz", _NOBODY),
+            owner_id=self.owner.id,
+            tags=tuple(self.document.tags),
+            where=(Condition(("n",), "ge", 0),),
+            words=(self.document.title_words[0],),
+            limit=51,
+        )
 
 
-async def expect(kind: type[Exception], step: Awaitable[object]) -> None:
+Step = Callable[[Scene, UnitOfWork], Awaitable[object]]
+
+
+async def taken(scene: Scene, work: UnitOfWork) -> None:
+    with pytest.raises(EmailTaken) as raised:
+        await work.users.create_many([scene.new_user(), scene.owner])
+    assert raised.value.places == (1,)
+
+
+async def ownerless(scene: Scene, work: UnitOfWork) -> None:
+    with pytest.raises(UnknownOwner) as raised:
+        await work.documents.create_many([scene.new_document(scene.owner.id), scene.new_document(_NOBODY)])
+    assert raised.value.places == (1,)
+
+
+async def repeated(scene: Scene, work: UnitOfWork) -> None:
+    user = scene.new_user()
+    await refused(EmailTaken, work.users.create_many([user, user]))
+
+
+async def refused(kind: type[Exception], step: Awaitable[object]) -> None:
     with pytest.raises(kind):
         await step
 
 
-class Scene:
-    """Two stored users and a document of the first one's; every operation on them, with its round trips."""
-
-    def __init__(
-        self, new_user: Callable[[str], UserRecord], new_document: Callable[..., DocumentRecord]
-    ) -> None:
-        self.new_user = new_user
-        self.new_document = new_document
-        self.one, self.other = new_user("Ada"), new_user("Ben")
-        self.document = new_document(self.one.id)
-        self.now = clock.now()
-        self._names = (f"name {number}" for number in itertools.count())
-
-    async def store(self, work: UnitOfWork) -> None:
-        await work.users.create_many([self.one, self.other])
-        await work.documents.create(self.document)
-
-    def on_users(self) -> dict[str, tuple[Step, int]]:
-        one, new_user = self.one, self.new_user
-        listing = UserListing(sort="name", descending=False, after=None, prefix="ad", limit=51)
-        same, unknown = UserChange(self.now), self.document.id
-        return {
-            "create": (lambda work: work.users.create(new_user("Cy")), 1),
-            "create taken": (lambda work: expect(EmailTaken, work.users.create(one)), 1),
-            "create_many": (lambda work: work.users.create_many([new_user("D") for _ in range(500)]), 1),
-            "create_many taken": (lambda work: expect(EmailTaken, work.users.create_many([one])), 2),
-            "get": (lambda work: work.users.get(one.id), 1),
-            "list": (lambda work: work.users.list(listing), 1),
-            "update": (lambda work: work.users.update(one.id, self._renamed(), None), 1),
-            "update same": (lambda work: work.users.update(one.id, same, None), 2),
-            "delete unknown": (lambda work: expect(NotFound, work.users.delete(unknown, None)), 2),
-            "create and delete": (lambda work: self._come_and_go(work, new_user("Eve")), 2),
-        }
-
-    def on_documents(self) -> dict[str, tuple[Step, int]]:
-        owner_id, document_id, new = self.one.id, self.document.id, self.new_document
-        listing = self._listing()
-        same = DocumentChange(self.now)
-        return {
-            "create": (lambda work: work.documents.create(new(owner_id)), 1),
-            "create ownerless": (
-                lambda work: expect(UnknownOwner, work.documents.create(new(document_id))),
-                1,
-            ),
-            "create_many": (lambda work: work.documents.create_many([new(owner_id) for _ in range(500)]), 1),
-            "create_many ownerless": (
-                lambda work: expect(UnknownOwner, work.documents.create_many([new(document_id)])),
-                2,
-            ),
-            "get": (lambda work: work.documents.get(document_id), 1),
-            "get_with_owner": (lambda work: work.documents.get_with_owner(document_id), 1),
-            "list": (lambda work: work.documents.list(listing), 1),
-            "list_with_owners": (lambda work: work.documents.list_with_owners(listing), 1),
-            "count": (lambda work: work.documents.count(owner_id), 1),
-            "latest": (lambda work: work.documents.latest(owner_id, 5), 1),
-            "update": (lambda work: work.documents.update(document_id, self._retitled(), None), 1),
-            "update same": (lambda work: work.documents.update(document_id, same, None), 2),
-            "transfer twice": (self._there_and_back, 2),
-            "transfer missing": (lambda work: expect(TransferConflict, self._back(work)), 1),
-        }
-
-    def on_dashboard(self) -> dict[str, tuple[Step, int]]:
-        return {
-            "totals": (lambda work: work.dashboard.totals(), 1),
-            "documents_per_day": (lambda work: work.dashboard.documents_per_day(self.now), 1),
-            "top_tags": (lambda work: work.dashboard.top_tags(10), 1),
-            "top_owners": (lambda work: work.dashboard.top_owners(10), 1),
-        }
-
-    def _listing(self) -> DocumentListing:
-        return DocumentListing(
-            sort="title",
-            descending=True,
-            after=None,
-            owner_id=self.one.id,
-            tags=("pet",),
-            where=(Condition(("n",), "ge", 1),),
-            words=("cat",),
-            limit=51,
-        )
-
-    def _renamed(self) -> UserChange:
-        name = next(self._names)
-        return UserChange(self.now, name=name, name_key=name)
-
-    def _retitled(self) -> DocumentChange:
-        title = next(self._names)
-        return DocumentChange(self.now, title=title, title_key=title, title_words=[title])
-
-    async def _come_and_go(self, work: UnitOfWork, user: UserRecord) -> None:
-        await work.users.create(user)
-        await work.users.delete(user.id, None)
-
-    async def _there_and_back(self, work: UnitOfWork) -> None:
-        await work.documents.transfer([self.document.id], self.one.id, self.other.id, self.now)
-        await self._back(work)
-
-    async def _back(self, work: UnitOfWork) -> None:
-        await work.documents.transfer([self.document.id], self.other.id, self.one.id, self.now)
+async def found(rows: Awaitable[Sequence[object]]) -> None:
+    assert await rows
 
 
-@pytest.mark.parametrize("family", ["users", "documents", "dashboard"])
-async def test_operations_take_their_round_trips_and_no_more(
-    family: str,
-    url: str,
-    opened: Callable[..., AbstractAsyncContextManager[Database]],
-    new_user: Callable[[str], UserRecord],
-    new_document: Callable[..., DocumentRecord],
+def retaken(scene: Scene, work: UnitOfWork) -> Awaitable[object]:
+    change = UserChange(_NOW, email=scene.other.email, email_key=scene.other.email_key)
+    return refused(EmailTaken, work.users.update(scene.owner.id, change, None))
+
+
+def transfer(scene: Scene, work: UnitOfWork, to: UUID, *more: UUID) -> Awaitable[int]:
+    return work.documents.transfer([scene.document.id, *more], scene.owner.id, to, _NOW)
+
+
+USERS = UserListing(sort="name", descending=False, after=("a", _NOBODY), prefix="ad", limit=51)
+STEPS: dict[str, Step] = {
+    "users.create": lambda scene, work: work.users.create(scene.new_user()),
+    "users.create of a taken e-mail": lambda scene, work: refused(EmailTaken, work.users.create(scene.owner)),
+    "users.create_many": lambda scene, work: work.users.create_many(scene.users(_MANY)),
+    "users.create_many of taken e-mails": taken,
+    "users.create_many of repeated e-mails": repeated,
+    "users.get": lambda scene, work: work.users.get(scene.owner.id),
+    "users.list": lambda _, work: found(work.users.list(USERS)),
+    "users.update": lambda scene, work: work.users.update(scene.owner.id, _RENAMED, frozenset({1})),
+    "users.update of nothing": lambda scene, work: work.users.update(scene.owner.id, UserChange(_NOW), None),
+    "users.update to the same": lambda scene, work: work.users.update(
+        scene.owner.id, UserChange(_NOW, name=scene.owner.name, name_key=scene.owner.name_key), None
+    ),
+    "users.update to a taken e-mail": retaken,
+    "users.update of another version": lambda scene, work: refused(
+        PreconditionFailed, work.users.update(scene.owner.id, _RENAMED, _OTHER_VERSION)
+    ),
+    "users.delete": lambda scene, work: work.users.delete(scene.owner.id, None),
+    "users.delete of another version": lambda scene, work: refused(
+        PreconditionFailed, work.users.delete(scene.owner.id, _OTHER_VERSION)
+    ),
+    "users.delete of nobody": lambda _, work: refused(NotFound, work.users.delete(_NOBODY, None)),
+    "documents.create": lambda scene, work: work.documents.create(scene.new_document(scene.owner.id)),
+    "documents.create for nobody": lambda scene, work: refused(
+        UnknownOwner, work.documents.create(scene.new_document(_NOBODY))
+    ),
+    "documents.create_many": lambda scene, work: work.documents.create_many(scene.documents(_MANY)),
+    "documents.create_many for nobody": ownerless,
+    "documents.get": lambda scene, work: work.documents.get(scene.document.id),
+    "documents.get_with_owner": lambda scene, work: work.documents.get_with_owner(scene.document.id),
+    "documents.list": lambda scene, work: found(work.documents.list(scene.listing)),
+    "documents.list_with_owners": lambda scene, work: found(work.documents.list_with_owners(scene.listing)),
+    "documents.count": lambda scene, work: work.documents.count(scene.owner.id),
+    "documents.latest": lambda scene, work: found(work.documents.latest(scene.owner.id, 5)),
+    "documents.update": lambda scene, work: work.documents.update(
+        scene.document.id, _RETITLED, frozenset({1})
+    ),
+    "documents.update of nothing": lambda scene, work: work.documents.update(
+        scene.document.id, DocumentChange(_NOW), None
+    ),
+    "documents.update to the same": lambda scene, work: work.documents.update(
+        scene.document.id, DocumentChange(_NOW, tags=scene.document.tags), None
+    ),
+    "documents.update of another version": lambda scene, work: refused(
+        PreconditionFailed, work.documents.update(scene.document.id, _RETITLED, _OTHER_VERSION)
+    ),
+    "documents.delete": lambda scene, work: work.documents.delete(scene.document.id, None),
+    "documents.delete of another version": lambda scene, work: refused(
+        PreconditionFailed, work.documents.delete(scene.document.id, _OTHER_VERSION)
+    ),
+    "documents.transfer": lambda scene, work: transfer(scene, work, scene.other.id),
+    "documents.transfer to the same owner": lambda scene, work: transfer(scene, work, scene.owner.id),
+    "documents.transfer to nobody": lambda scene, work: refused(
+        TransferConflict, transfer(scene, work, _NOBODY)
+    ),
+    "documents.transfer of too many": lambda scene, work: refused(
+        TransferConflict, transfer(scene, work, scene.other.id, _NOBODY)
+    ),
+    "dashboard.totals": lambda _, work: work.dashboard.totals(),
+    "dashboard.documents_per_day": lambda _, work: work.dashboard.documents_per_day(_NOW),
+    "dashboard.top_tags": lambda _, work: work.dashboard.top_tags(10),
+    "dashboard.top_owners": lambda _, work: work.dashboard.top_owners(10),
+}
+
+
+@pytest.fixture(scope="module")
+async def relay(url: str) -> AsyncIterator[Relay]:
+    async with open_relay(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def relayed(relay: Relay) -> AsyncIterator[Database]:
+    async with open_database(Settings(database_url=relay.url, pool_size=2)) as opened:
+        yield opened
+
+
+def promised() -> dict[str, int]:
+    """The table of the README, by operation."""
+    return {
+        name: int(trips)
+        for trips, names in _ROW.findall(_README.read_text("utf-8"))
+        for name in _NAME.findall(names)
+    }
+
+
+def test_the_readme_tells_of_every_operation() -> None:
+    assert sorted(promised()) == sorted(STEPS)
+
+
+@pytest.mark.parametrize("operation", STEPS)
+async def test_an_operation_takes_the_round_trips_that_it_tells(
+    relayed: Database,
+    relay: Relay,
+    new_user: Callable[[], UserRecord],
+    new_document: Callable[[UUID], DocumentRecord],
+    operation: str,
 ) -> None:
-    wire = Wire()
-    async with wire.listening(url) as wired, opened(database_url=wired, pool_size=2) as database:
-        scene = Scene(new_user, new_document)
-        steps: dict[str, tuple[Step, int]] = getattr(scene, f"on_{family}")()
-        async with database.unit_of_work() as work:
+    for _ in range(_CALLS_UNTIL_PREPARED):
+        scene, counted = Scene(new_user, new_document), Trips()
+        async with relayed.unit_of_work() as work:
             await scene.store(work)
-        seen: dict[str, tuple[int, int]] = {}
-        for name, (step, _) in steps.items():
-            for _ in range(3):  # the pool's connections take turns, and each prepares what is new to it
-                async with database.unit_of_work() as work:
-                    await step(work)
-            before, trips = wire.trips, Trips()
-            token = current_trips.set(trips)
-            async with database.unit_of_work() as work:
-                await step(work)
-            current_trips.reset(token)
-            seen[name] = (wire.trips - before, trips.count)
-    assert seen == {name: (trips, trips) for name, (_, trips) in steps.items()}
+        trips, flushes = relay.round_trips, relay.flushes
+        token = current_trips.set(counted)
+        async with relayed.unit_of_work() as work:
+            await STEPS[operation](scene, work)
+        current_trips.reset(token)
+        trips, flushes = relay.round_trips - trips, relay.flushes - flushes
+        assert counted.count == trips + flushes
+        if not flushes:
+            break
+    assert (trips, flushes) == (promised()[operation], 0)

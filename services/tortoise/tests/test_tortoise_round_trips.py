@@ -1,209 +1,217 @@
-"""What a request counts is what goes over the wire, and it is as little as the README says."""
+"""Round trips: what the layer says of itself, what the README says, and what went over the wire."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from shared.errors import EmailTaken, NotFound, TransferConflict
+from assay.stand.relay import Relay, open_relay
+from shared.errors import EmailTaken, NotFound, PreconditionFailed, TransferConflict, UnknownOwner
 from shared.rules import clock
-from shared.rules.filters import parse
-from shared.schemas.documents import DocumentListing, DocumentRecord, document_change
-from shared.schemas.users import UserListing, UserPatch, UserRecord, user_change
+from shared.rules.filters import Condition
+from shared.schemas.documents import DocumentChange, DocumentListing, DocumentRecord
+from shared.schemas.users import UserChange, UserListing, UserRecord
 from shared.settings import Settings
 from shared.trips import Trips, current_trips
 from tortoise_service.database import Database, UnitOfWork, open_database
 
-MakeUser = Callable[[], UserRecord]
-MakeDocument = Callable[[UUID], DocumentRecord]
-
-USERS = UserListing("name", descending=False, after=None, prefix="a", limit=3)
-DOCUMENTS = DocumentListing(
-    "title",
-    descending=True,
-    after=None,
-    owner_id=None,
-    tags=("a",),
-    where=(parse("n:ge:0"),),
-    words=("title",),
-    limit=3,
-)
+_README = Path(__file__).parent.parent / "README.md"
+_ROW = re.compile(r"^\| (\d) \| (.+) \|$", re.MULTILINE)
+_NAME = re.compile("`(.+?)`")
+# Each connection asks about a statement once.
+_CALLS_UNTIL_PREPARED = 10
+_MANY = 500
+_NOBODY = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+_NOW = clock.now()
+_RENAMED = UserChange(_NOW, name="Grace", name_key="grace")
+_RETITLED = DocumentChange(_NOW, title="Two", title_key="two", title_words=["two"])
+_OTHER_VERSION = frozenset({9})
 
 
-@dataclass
-class Wire:
-    """Stands between the service and its server. `waits` counts the messages (Sync, Query) after which a
-    client waits for the server."""
+class Scene:
+    """Two users and three documents of the first, all at version 1."""
 
-    host: str
-    port: int
-    waits: int = 0
-    pumps: set[asyncio.Task[None]] = field(default_factory=set)
+    def __init__(
+        self, make_user: Callable[[], UserRecord], make_document: Callable[[UUID], DocumentRecord]
+    ) -> None:
+        self.new_user, self.new_document = make_user, make_document
+        self.owner, self.other = make_user(), make_user()
+        self.document, *self._more = self.documents(3)
 
-    async def accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection(self.host, self.port)
-        self.pumps.add(asyncio.create_task(self._requests(client, to_server)))
-        self.pumps.add(asyncio.create_task(self._answers(server, to_client)))
+    async def store(self, work: UnitOfWork) -> None:
+        await work.users.create_many([self.owner, self.other])
+        await work.documents.create_many([self.document, *self._more])
 
-    async def close(self) -> None:
-        await asyncio.gather(*self.pumps)
+    def users(self, count: int) -> list[UserRecord]:
+        return [self.new_user() for _ in range(count)]
 
-    async def _requests(self, client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
-        kind = b""  # of the first message, which has none
-        with closing(to_server), suppress(asyncio.IncompleteReadError):
-            while True:
-                size = await client.readexactly(4)
-                to_server.write(kind + size + await client.readexactly(int.from_bytes(size) - 4))
-                self.waits += kind in (b"S", b"Q")
-                kind = await client.readexactly(1)
+    def documents(self, count: int) -> list[DocumentRecord]:
+        return [self.new_document(self.owner.id) for _ in range(count)]
 
-    async def _answers(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        with closing(to_client):
-            while some := await server.read(65_536):
-                to_client.write(some)
-
-
-@pytest.fixture
-async def wire(url: str) -> AsyncIterator[tuple[Database, Wire]]:
-    server = urlsplit(url)
-    counted = Wire(str(server.hostname), int(server.port or 5432))
-    relay = await asyncio.start_server(counted.accept, "127.0.0.1", 0)
-    port = relay.sockets[0].getsockname()[1]
-    through = f"postgresql://{server.username}@127.0.0.1:{port}{server.path}?sslmode=disable"
-    try:
-        async with open_database(Settings(database_url=through, pool_size=2)) as database:
-            yield database, counted
-    finally:
-        relay.close()
-        await counted.close()
+    @property
+    def listing(self) -> DocumentListing:
+        return DocumentListing(
+            sort="title",
+            descending=True,
+            after=("zz", _NOBODY),
+            owner_id=self.owner.id,
+            tags=tuple(self.document.tags),
+            where=(Condition(("n",), "ge", 0),),
+            words=(self.document.title_words[0],),
+            limit=51,
+        )
 
 
-async def _spent(wire: tuple[Database, Wire], operate: Callable[[UnitOfWork], Awaitable[object]]) -> int:
-    """Round trips of the operation by both counts, on a connection that has used its statements before."""
-    database, counted = wire
-    for _ in range(2):
-        before, trips = counted.waits, Trips()
-        current_trips.set(trips)
-        async with database.unit_of_work() as work:
-            await operate(work)
-    assert trips.count == counted.waits - before
-    return trips.count
+Step = Callable[[Scene, UnitOfWork], Awaitable[object]]
 
 
-def _reads(
-    user_id: UUID, document_id: UUID
-) -> dict[str, Callable[[UnitOfWork], Coroutine[Any, Any, object]]]:
-    start = datetime(2026, 1, 1, tzinfo=UTC)
+async def taken(scene: Scene, work: UnitOfWork) -> None:
+    with pytest.raises(EmailTaken) as raised:
+        await work.users.create_many([scene.new_user(), scene.owner])
+    assert raised.value.places == (1,)
+
+
+async def ownerless(scene: Scene, work: UnitOfWork) -> None:
+    with pytest.raises(UnknownOwner) as raised:
+        await work.documents.create_many([scene.new_document(scene.owner.id), scene.new_document(_NOBODY)])
+    assert raised.value.places == (1,)
+
+
+async def repeated(scene: Scene, work: UnitOfWork) -> None:
+    user = scene.new_user()
+    await refused(EmailTaken, work.users.create_many([user, user]))
+
+
+async def refused(kind: type[Exception], step: Awaitable[object]) -> None:
+    with pytest.raises(kind):
+        await step
+
+
+async def found(rows: Awaitable[Sequence[object]]) -> None:
+    assert await rows
+
+
+def retaken(scene: Scene, work: UnitOfWork) -> Awaitable[object]:
+    change = UserChange(_NOW, email=scene.other.email, email_key=scene.other.email_key)
+    return refused(EmailTaken, work.users.update(scene.owner.id, change, None))
+
+
+def transfer(scene: Scene, work: UnitOfWork, to: UUID, *more: UUID) -> Awaitable[int]:
+    return work.documents.transfer([scene.document.id, *more], scene.owner.id, to, _NOW)
+
+
+USERS = UserListing(sort="name", descending=False, after=("a", _NOBODY), prefix="ad", limit=51)
+STEPS: dict[str, Step] = {
+    "users.create": lambda scene, work: work.users.create(scene.new_user()),
+    "users.create of a taken e-mail": lambda scene, work: refused(EmailTaken, work.users.create(scene.owner)),
+    "users.create_many": lambda scene, work: work.users.create_many(scene.users(_MANY)),
+    "users.create_many of taken e-mails": taken,
+    "users.create_many of repeated e-mails": repeated,
+    "users.get": lambda scene, work: work.users.get(scene.owner.id),
+    "users.list": lambda _, work: found(work.users.list(USERS)),
+    "users.update": lambda scene, work: work.users.update(scene.owner.id, _RENAMED, frozenset({1})),
+    "users.update of nothing": lambda scene, work: work.users.update(scene.owner.id, UserChange(_NOW), None),
+    "users.update to the same": lambda scene, work: work.users.update(
+        scene.owner.id, UserChange(_NOW, name=scene.owner.name, name_key=scene.owner.name_key), None
+    ),
+    "users.update to a taken e-mail": retaken,
+    "users.update of another version": lambda scene, work: refused(
+        PreconditionFailed, work.users.update(scene.owner.id, _RENAMED, _OTHER_VERSION)
+    ),
+    "users.delete": lambda scene, work: work.users.delete(scene.owner.id, None),
+    "users.delete of another version": lambda scene, work: refused(
+        PreconditionFailed, work.users.delete(scene.owner.id, _OTHER_VERSION)
+    ),
+    "users.delete of nobody": lambda _, work: refused(NotFound, work.users.delete(_NOBODY, None)),
+    "documents.create": lambda scene, work: work.documents.create(scene.new_document(scene.owner.id)),
+    "documents.create for nobody": lambda scene, work: refused(
+        UnknownOwner, work.documents.create(scene.new_document(_NOBODY))
+    ),
+    "documents.create_many": lambda scene, work: work.documents.create_many(scene.documents(_MANY)),
+    "documents.create_many for nobody": ownerless,
+    "documents.get": lambda scene, work: work.documents.get(scene.document.id),
+    "documents.get_with_owner": lambda scene, work: work.documents.get_with_owner(scene.document.id),
+    "documents.list": lambda scene, work: found(work.documents.list(scene.listing)),
+    "documents.list_with_owners": lambda scene, work: found(work.documents.list_with_owners(scene.listing)),
+    "documents.count": lambda scene, work: work.documents.count(scene.owner.id),
+    "documents.latest": lambda scene, work: found(work.documents.latest(scene.owner.id, 5)),
+    "documents.update": lambda scene, work: work.documents.update(
+        scene.document.id, _RETITLED, frozenset({1})
+    ),
+    "documents.update of nothing": lambda scene, work: work.documents.update(
+        scene.document.id, DocumentChange(_NOW), None
+    ),
+    "documents.update to the same": lambda scene, work: work.documents.update(
+        scene.document.id, DocumentChange(_NOW, tags=scene.document.tags), None
+    ),
+    "documents.update of another version": lambda scene, work: refused(
+        PreconditionFailed, work.documents.update(scene.document.id, _RETITLED, _OTHER_VERSION)
+    ),
+    "documents.delete": lambda scene, work: work.documents.delete(scene.document.id, None),
+    "documents.delete of another version": lambda scene, work: refused(
+        PreconditionFailed, work.documents.delete(scene.document.id, _OTHER_VERSION)
+    ),
+    "documents.transfer": lambda scene, work: transfer(scene, work, scene.other.id),
+    "documents.transfer to the same owner": lambda scene, work: transfer(scene, work, scene.owner.id),
+    "documents.transfer to nobody": lambda scene, work: refused(
+        TransferConflict, transfer(scene, work, _NOBODY)
+    ),
+    "documents.transfer of too many": lambda scene, work: refused(
+        TransferConflict, transfer(scene, work, scene.other.id, _NOBODY)
+    ),
+    "dashboard.totals": lambda _, work: work.dashboard.totals(),
+    "dashboard.documents_per_day": lambda _, work: work.dashboard.documents_per_day(_NOW),
+    "dashboard.top_tags": lambda _, work: work.dashboard.top_tags(10),
+    "dashboard.top_owners": lambda _, work: work.dashboard.top_owners(10),
+}
+
+
+@pytest.fixture(scope="module")
+async def relay(url: str) -> AsyncIterator[Relay]:
+    async with open_relay(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def relayed(relay: Relay) -> AsyncIterator[Database]:
+    async with open_database(Settings(database_url=relay.url, pool_size=2)) as opened:
+        yield opened
+
+
+def promised() -> dict[str, int]:
+    """The table of the README, by operation."""
     return {
-        "users.get": lambda work: work.users.get(user_id),
-        "users.list": lambda work: work.users.list(USERS),
-        "documents.get": lambda work: work.documents.get(document_id),
-        "documents.get_with_owner": lambda work: work.documents.get_with_owner(document_id),
-        "documents.list": lambda work: work.documents.list(DOCUMENTS),
-        "documents.list_with_owners": lambda work: work.documents.list_with_owners(DOCUMENTS),
-        "documents.count": lambda work: work.documents.count(user_id),
-        "documents.latest": lambda work: work.documents.latest(user_id, 5),
-        "dashboard.totals": lambda work: work.dashboard.totals(),
-        "dashboard.documents_per_day": lambda work: work.dashboard.documents_per_day(start),
-        "dashboard.top_tags": lambda work: work.dashboard.top_tags(10),
-        "dashboard.top_owners": lambda work: work.dashboard.top_owners(10),
+        name: int(trips)
+        for trips, names in _ROW.findall(_README.read_text("utf-8"))
+        for name in _NAME.findall(names)
     }
 
 
-async def test_every_read_takes_one_round_trip(
-    wire: tuple[Database, Wire], make_user: MakeUser, make_document: MakeDocument
+def test_the_readme_tells_of_every_operation() -> None:
+    assert sorted(promised()) == sorted(STEPS)
+
+
+@pytest.mark.parametrize("operation", STEPS)
+async def test_an_operation_takes_the_round_trips_that_it_tells(
+    relayed: Database,
+    relay: Relay,
+    make_user: Callable[[], UserRecord],
+    make_document: Callable[[UUID], DocumentRecord],
+    operation: str,
 ) -> None:
-    user = make_user()
-    document = make_document(user.id)
-    async with wire[0].unit_of_work() as work:
-        await work.users.create(user)
-        await work.documents.create(document)
-    spent = {name: await _spent(wire, read) for name, read in _reads(user.id, document.id).items()}
-    assert spent == dict.fromkeys(spent, 1)
-
-
-async def test_changes_of_users_take_one_round_trip(wire: tuple[Database, Wire], make_user: MakeUser) -> None:
-    users = [make_user() for _ in range(2)]
-    names = iter(["Grace", "Edsger"])
-    leaving = iter(users)
-
-    def rename(work: UnitOfWork) -> Awaitable[object]:
-        change = user_change(UserPatch(name=next(names)), clock.now())
-        return work.users.update(users[0].id, change, None)
-
-    async with wire[0].unit_of_work() as work:
-        await work.users.create_many(users)
-    assert await _spent(wire, lambda work: work.users.create(make_user())) == 1
-    assert await _spent(wire, lambda work: work.users.create_many([make_user() for _ in range(50)])) == 1
-    assert await _spent(wire, rename) == 1
-    assert await _spent(wire, lambda work: work.users.delete(next(leaving).id, frozenset({1, 3}))) == 1
-
-
-async def test_changes_of_documents_take_one_round_trip(
-    wire: tuple[Database, Wire], make_user: MakeUser, make_document: MakeDocument
-) -> None:
-    user = make_user()
-    documents = [make_document(user.id) for _ in range(2)]
-    titles = iter(["One", "Two"])
-    leaving = iter(documents)
-
-    def rename(work: UnitOfWork) -> Awaitable[object]:
-        change = document_change(clock.now(), next(titles), None, None)
-        return work.documents.update(documents[0].id, change, None)
-
-    async with wire[0].unit_of_work() as work:
-        await work.users.create(user)
-        await work.documents.create_many(documents)
-    many = [make_document(user.id) for _ in range(50)]
-    assert await _spent(wire, lambda work: work.documents.create(make_document(user.id))) == 1
-    assert await _spent(wire, rename) == 1
-    assert await _spent(wire, lambda work: work.documents.delete(next(leaving).id, None)) == 1
-    async with wire[0].unit_of_work() as work:
-        await work.documents.create_many(many)
-    await _transfers(wire, [document.id for document in many], user.id, make_user)
-
-
-async def _transfers(
-    wire: tuple[Database, Wire], document_ids: list[UUID], owner_id: UUID, make_user: MakeUser
-) -> None:
-    other = make_user()
-    async with wire[0].unit_of_work() as work:
-        await work.users.create(other)
-    owners = [owner_id, other.id]
-
-    def give(work: UnitOfWork) -> Awaitable[object]:
-        owners.reverse()
-        return work.documents.transfer(document_ids, owners[1], owners[0], clock.now())
-
-    async def keep(work: UnitOfWork) -> None:
-        with pytest.raises(TransferConflict):
-            await work.documents.transfer(document_ids, owners[1], owners[0], clock.now())
-
-    assert await _spent(wire, give) == 1
-    assert await _spent(wire, keep) == 1
-
-
-async def test_a_refusal_takes_no_more_than_one_look(
-    wire: tuple[Database, Wire], make_user: MakeUser
-) -> None:
-    user, missing = make_user(), make_user()
-    async with wire[0].unit_of_work() as work:
-        await work.users.create(user)
-
-    async def take_again(work: UnitOfWork) -> None:
-        with pytest.raises(EmailTaken) as refused:
-            await work.users.create_many([missing, user])
-        assert refused.value.places == (1,)
-
-    async def delete_missing(work: UnitOfWork) -> None:
-        with pytest.raises(NotFound):
-            await work.users.delete(missing.id, None)
-
-    assert await _spent(wire, take_again) == 2
-    assert await _spent(wire, delete_missing) == 2
+    for _ in range(_CALLS_UNTIL_PREPARED):
+        scene, counted = Scene(make_user, make_document), Trips()
+        async with relayed.unit_of_work() as work:
+            await scene.store(work)
+        trips, flushes = relay.round_trips, relay.flushes
+        token = current_trips.set(counted)
+        async with relayed.unit_of_work() as work:
+            await STEPS[operation](scene, work)
+        current_trips.reset(token)
+        trips, flushes = relay.round_trips - trips, relay.flushes - flushes
+        assert counted.count == trips + flushes
+        if not flushes:
+            break
+    assert (trips, flushes) == (promised()[operation], 0)

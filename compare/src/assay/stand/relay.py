@@ -17,6 +17,7 @@ class Relay:
 
     round_trips: Sync and Query messages of PostgreSQL, requests of MongoDB that are answered.
     flushes: for which a PostgreSQL driver waits where it asks about a statement before it runs it.
+    lost_answers: those of `lose_answer` that the server gave and the client did not get.
     """
 
     def __init__(self, host: str, port: int, requests: Callable[[], Requests]) -> None:
@@ -28,6 +29,7 @@ class Relay:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._unanswered: bytes | None = None
+        self.lost_answers = 0
         self.url = ""
 
     @property
@@ -89,11 +91,15 @@ class Relay:
                 is_answered = False
             return True
 
+        def answered(_: bytes) -> bool:
+            self.lost_answers += not is_answered
+            return is_answered
+
         server, to_server = await asyncio.open_connection(*self._server)
         self._servers.add(to_server)
         try:
             there = self._forward(client, to_server, asked)
-            await asyncio.gather(there, self._forward(server, to_client, lambda _: is_answered))
+            await asyncio.gather(there, self._forward(server, to_client, answered))
         finally:
             self._servers.remove(to_server)
 

@@ -36,7 +36,7 @@ async def get_readiness(call: Call) -> Answer:
     ping = asyncio.ensure_future(call.backend.ping())
     done, _ = await asyncio.wait({ping}, timeout=READY_WITHIN)
     if not done:
-        ping.add_done_callback(lambda late: late.exception())
+        ping.add_done_callback(lambda late: late.cancelled() or late.exception())
         raise Unavailable
     ping.result()
     return Answer(200, _HEALTHY)

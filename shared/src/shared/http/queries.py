@@ -1,5 +1,6 @@
 """Reads query strings: strict UTF-8, nothing unknown, nothing repeated that has one value."""
 
+import re
 from typing import Annotated, Any, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
 
@@ -19,17 +20,17 @@ class NoQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-Limit = Annotated[
-    int,
-    Field(ge=1, le=limits.PAGE_MAX),
-    BeforeValidator(lambda text: text if not isinstance(text, str) or _is_limit(text) else "not a limit"),
-]
+def _limit(text: Any) -> Any:
+    if isinstance(text, str) and not _LIMIT(text):
+        raise ValueError(f"must be a number from 1 to {limits.PAGE_MAX}")
+    return text
+
+
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}").fullmatch
+
+Limit = Annotated[int, Field(ge=1, le=limits.PAGE_MAX), BeforeValidator(_limit)]
 Cursor = Annotated[str, StringConstraints(min_length=1)]
 SearchText = Annotated[Text, StringConstraints(max_length=limits.QUERY_TEXT_MAX)]
-
-
-def _is_limit(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3 and text[0] != "0"
 
 
 def read_query(raw: bytes, model: type[Query]) -> tuple[Query | None, list[FieldError]]:
