@@ -2,7 +2,7 @@
 `migrations/`.
 
 Keys of contents are sorted at every level, so that equality by value is one comparison of the server. A key
-that starts with `$` is stored with `~` before it: the driver makes a DBRef of an object with `$ref` and `$id`,
+that starts with `$` is stored with `~` before it: of an object with `$ref` and `$id` the driver makes a DBRef
 and loses a part of some. A path of a filter has neither sign, so it reads stored keys as they are.
 """
 

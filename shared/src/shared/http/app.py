@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shared.http import dashboard, documents, operations, users
 from shared.http.bodies import ClientGone
+from shared.http.cached import CachedBody
 from shared.http.call import Answer, Call, State
 from shared.http.problems import ProblemError, problem_of
 from shared.http.routing import ContractRoute, RouteTable
@@ -65,7 +66,7 @@ class Surface(FastAPI):
                 backend=backend,
                 cursors=Cursors(secret),
                 database_version=await backend.database_version(),
-                dashboard=dashboard.DashboardCache(self._settings.dashboard_ttl),
+                dashboard=CachedBody(self._settings.dashboard_ttl),
             )
             # what start-up made lives as long as the process: no collection need walk it again
             gc.collect()

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope
 
+from shared.http.cached import CachedBody
 from shared.ports.backend import Backend
 from shared.registry import Service
 from shared.rules.cursors import Cursors
 from shared.settings import Settings
 from shared.trips import Trips
-
-if TYPE_CHECKING:
-    from shared.http.dashboard import DashboardCache
 
 JSON = (b"content-type", b"application/json")
 
@@ -27,7 +24,7 @@ class State:
     backend: Backend
     cursors: Cursors
     database_version: str
-    dashboard: "DashboardCache"
+    dashboard: CachedBody
 
 
 class Call:
