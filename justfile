@@ -4,13 +4,13 @@ set positional-arguments
 
 # List the recipes.
 default:
-    @just --list --unsorted
+    @{{ just_executable() }} --list --unsorted
 
 # Install everything that the repository uses, at its pinned versions.
 [group('setup')]
 setup:
     uv sync --all-packages --all-groups
-    just lock-check
+    {{ just_executable() }} lock-check
     uv run prek install
 
 # Move the pins to the newest versions that fit together.
@@ -72,7 +72,7 @@ bench-generator:
 lint:
     uv run --all-packages ruff format --check
     uv run --all-packages ruff check
-    just types
+    {{ just_executable() }} types
 
 # Type-check; tests apart, as they are no packages and share names.
 [group('quality')]

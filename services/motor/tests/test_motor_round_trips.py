@@ -22,7 +22,7 @@ _README = Path(__file__).parent.parent / "README.md"
 _ROW = re.compile(r"^\| (\d) \| (.+) \|$", re.MULTILINE)
 _NAME = re.compile("`(.+?)`")
 # more than the server answers at once where it is not told how many
-_MANY = 250
+_PAGE, _MANY = 201, 250
 _NOBODY = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 _NUMBERS = count()
 _NOW = clock.now()
@@ -67,7 +67,7 @@ class Scene:
             tags=tuple(self.document.tags),
             where=(Condition(("n",), "ge", 0),),
             words=(self.document.title_words[0],),
-            limit=201,
+            limit=_PAGE,
         )
 
 
@@ -96,7 +96,7 @@ async def refused(kind: type[Exception], step: Awaitable[object]) -> None:
 
 
 async def found(rows: Awaitable[Sequence[object]]) -> None:
-    assert await rows
+    assert len(await rows) == _PAGE
 
 
 def retaken(scene: Scene, work: UnitOfWork) -> Awaitable[object]:
@@ -109,7 +109,7 @@ def transfer(scene: Scene, work: UnitOfWork, to: UUID, *more: UUID) -> Awaitable
     return work.documents.transfer(ids, scene.owner.id, to, _NOW)
 
 
-USERS = UserListing(sort="name", descending=False, after=("a", _NOBODY), prefix="ad", limit=201)
+USERS = UserListing(sort="name", descending=False, after=("a", _NOBODY), prefix="ad", limit=_PAGE)
 STEPS: dict[str, Step] = {
     "users.create": lambda scene, work: work.users.create(*scene.users(1)),
     "users.create of a taken e-mail": lambda scene, work: refused(EmailTaken, work.users.create(scene.owner)),
@@ -143,7 +143,7 @@ STEPS: dict[str, Step] = {
     "documents.list": lambda scene, work: found(work.documents.list(scene.listing)),
     "documents.list_with_owners": lambda scene, work: found(work.documents.list_with_owners(scene.listing)),
     "documents.count": lambda scene, work: work.documents.count(scene.owner.id),
-    "documents.latest": lambda scene, work: found(work.documents.latest(scene.owner.id, 201)),
+    "documents.latest": lambda scene, work: found(work.documents.latest(scene.owner.id, _PAGE)),
     "documents.update": lambda scene, work: work.documents.update(
         scene.document.id, _RETITLED, frozenset({1})
     ),
