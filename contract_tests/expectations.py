@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import httpx2
@@ -157,3 +157,9 @@ def _object(response: httpx2.Response) -> Json:
 def _told(response: httpx2.Response) -> str:
     request = response.request
     return f"{request.method} {request.url} → {response.status_code}: {response.text[:500]}"
+
+
+async def least_round_trips(request: Callable[[], Awaitable[httpx2.Response]], tries: int = 15) -> int:
+    """Of as many requests as a pool has connections, and more: the first run of a statement on a connection
+    may prepare it, and tests beside this one keep the connections changing."""
+    return min([round_trips(await request()) for _ in range(tries)])

@@ -3,20 +3,29 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(slots=True)
 class Trips:
-    """Round trips so far and the seconds spent on them; those of parallel queries add up."""
+    """What a request's round trips took, in seconds each; those of parallel queries add up.
 
-    count: int = 0
-    seconds: float = 0.0
+    A list, as some drivers count from several threads at once, and appending is atomic.
+    """
+
+    spent: list[float] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.spent)
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.spent)
 
     def add(self, seconds: float) -> None:
-        self.count += 1
-        self.seconds += seconds
+        self.spent.append(seconds)
 
 
 current_trips: ContextVar[Trips] = ContextVar("current_trips")

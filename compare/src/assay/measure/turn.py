@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Protocol
 
@@ -19,7 +20,7 @@ class Pool(Protocol):
     def replace(self, connection: Connection, turn: "Turn") -> None: ...
 
 
-class Turn:
+class Turn(ABC):
     """What both loops have in common: sending, recording, losing connections."""
 
     def __init__(self, pool: Pool, source: Source, sample_every: int, first_index: int) -> None:
@@ -32,16 +33,17 @@ class Turn:
         self._latencies = self.samples.latencies_ns
         self._statuses = self.samples.statuses
 
+    @abstractmethod
     def start(self, now_ns: int) -> None:
-        raise NotImplementedError
+        """The first requests go out."""
 
+    @abstractmethod
     def free(self, connection: Connection, now_ns: int) -> None:
         """The connection can take a request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self) -> bool:
         """No connection is to be had: counts the request that was due; False ends the attempts."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Releases what the slice held."""
