@@ -36,7 +36,7 @@ from shared.registry import Service
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)").fullmatch
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
-QUICK_BUDGET = 82.0
+QUICK_BUDGET = 72.0
 SLICE_SECONDS = 0.15
 QUICK_SLICE_SECONDS = 0.1
 WARM_UP_SECONDS = 0.2

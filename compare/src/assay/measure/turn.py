@@ -45,6 +45,7 @@ class Turn(ABC):
     def refused(self) -> bool:
         """No connection is to be had: counts the request that was due; False ends the attempts."""
 
+    @abstractmethod
     def close(self) -> None:
         """Releases what the slice held."""
 
@@ -120,6 +121,9 @@ class ClosedTurn(Turn):
         self._length_ns = length_ns
         self._end_ns = 0
         self._running = pool.size
+
+    def close(self) -> None:
+        """Nothing is held: the next request follows from the last answer."""
 
     def start(self, now_ns: int) -> None:
         self._end_ns = now_ns + self._length_ns
