@@ -48,7 +48,8 @@ def up(
     """Start databases and services, show their URLs, and stay until Ctrl-C."""
     from assay.commands import up as command
 
-    _run(command.up(only or [], json, StandOptions(data=data, docker=docker), console))
+    # a signal is how it is meant to end
+    _run(command.up(only or [], json, StandOptions(data=data, docker=docker), console), stopped=0)
 
 
 @app.command()
@@ -103,12 +104,12 @@ def main() -> None:
     app()
 
 
-def _run(work: Coroutine[Any, Any, int]) -> None:
-    _exit(_refused(lambda: uvloop.run(run_until_stopped(work))))
+def _run(work: Coroutine[Any, Any, int], stopped: int | None = None) -> None:
+    _exit(_refused(lambda: uvloop.run(run_until_stopped(work)), stopped))
 
 
-def _refused(work: Any) -> Any:
-    """What the work gives; a refusal is one line and exit code 2, a signal 128 and its number.
+def _refused(work: Any, stopped: int | None = None) -> Any:
+    """What the work gives; a refusal is one line and exit code 2, a signal 128 and its number, or `stopped`.
 
     A defect of our own is one line as well, and its traceback is in a file.
     """
@@ -117,8 +118,8 @@ def _refused(work: Any) -> Any:
     except StandError as error:
         console.print(f"assay: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(WRONG_USE) from None
-    except StoppedError as stopped:
-        raise typer.Exit(128 + stopped.signal) from None
+    except StoppedError as ended:
+        raise typer.Exit(128 + ended.signal if stopped is None else stopped) from None
     except Exception:  # noqa: BLE001 - the last place that can keep a traceback from the user
         with NamedTemporaryFile("w", prefix="assay-defect-", suffix=".txt", delete=False) as report:
             traceback.print_exc(file=report)
