@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from assay.measure.accounting import AccountingError, CpuMeter, memory
+from assay.measure.accounting import AccountingError, CpuMeter
 
 BURN = "import time\ndef burn(s):\n while time.process_time() < s: pass\n"
 STEPS = """
@@ -89,17 +89,9 @@ def test_the_own_process_agrees_with_its_own_clock() -> None:
     assert meter.cpu_ns() - before >= 50_000_000
 
 
-def test_memory_is_that_of_the_process() -> None:
-    used = memory(os.getpid())
-    assert used.resident > 10_000_000
-    assert used.proportional is None or 0 < used.proportional <= used.resident
-
-
 def test_a_process_that_ended_is_one_clear_line() -> None:
     with worker() as (pid, take):
         take("none")
         meter = CpuMeter(pid)
     with pytest.raises(AccountingError, match=f"process {pid} has ended"):
         meter.cpu_ns()
-    with pytest.raises(AccountingError, match=f"process {pid} has ended"):
-        memory(pid)

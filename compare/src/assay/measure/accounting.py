@@ -26,18 +26,6 @@ class _Member:
     reaped_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes of a process and its living children.
-
-    `resident` counts a page that several share once for each of them; `proportional` (Linux: PSS) counts it
-    once in all, and is the figure to compare for PostgreSQL, whose backends share their buffers.
-    """
-
-    resident: int
-    proportional: int | None
-
-
 class CpuMeter:
     """CPU time (user and system) of a process, its living descendants, and those that came and went.
 
@@ -75,24 +63,6 @@ class CpuMeter:
         for member in queue:
             yield member
             queue += [child for pid in _children(member.key[0]) if (child := _member(pid)) is not None]
-
-
-def memory(pid: int) -> Memory:
-    """`AccountingError` where the process has ended; children that end meanwhile are left out."""
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess as error:
-        raise AccountingError(f"process {pid} has ended: nothing to account for") from error
-    resident = proportional = 0
-    for process in family:
-        try:
-            full = process.memory_full_info()
-        except psutil.NoSuchProcess:
-            continue
-        resident += full.rss
-        proportional += getattr(full, "pss", 0)
-    return Memory(resident, proportional or None)
 
 
 if sys.platform == "linux":

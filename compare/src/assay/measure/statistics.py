@@ -78,7 +78,7 @@ def paired_logs(arm: ArrayLike, baseline: ArrayLike) -> NDArray[np.float64]:
     return np.log(above[whole] / below[whole])
 
 
-def ratio(logs: NDArray[np.float64], *, seed: int = 0, confidence: float = CONFIDENCE) -> Ratio | None:
+def ratio(logs: NDArray[np.float64], *, seed: int = 0) -> Ratio | None:
     """The median ratio with its percentile bootstrap interval; None below three rounds.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
@@ -91,22 +91,10 @@ def ratio(logs: NDArray[np.float64], *, seed: int = 0, confidence: float = CONFI
         return None
     picks = np.random.default_rng(seed).integers(0, rounds, size=(RESAMPLES, rounds))
     medians = np.median(logs[picks], axis=1)
-    tail = 50 * (1 - confidence)
+    tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(medians, [tail, 100 - tail])
     centre, low, high = (round(math.exp(value), 9) for value in (np.median(logs), low, high))
     return Ratio(centre, low, high, rounds)
-
-
-def family_confidence(comparisons: int, confidence: float = CONFIDENCE) -> float:
-    """The confidence of each of several intervals for which all hold together with `confidence`.
-
-    Source: Bonferroni's inequality; Dunn, Multiple Comparisons among Means, Journal of the American
-    Statistical Association 56 (1961).
-
-    >>> round(family_confidence(5), 4)
-    0.99
-    """
-    return 1 - (1 - confidence) / max(1, comparisons)
 
 
 def noise_floor(twins: Ratio | None) -> float:

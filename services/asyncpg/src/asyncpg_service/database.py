@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from asyncpg.protocol.protocol import BaseProtocol
 
 _TIMED_OUT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
+# the server refused and nothing holds: locks in a circle, or a server that takes no writes
+_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.ReadOnlySQLTransactionError)
 _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
@@ -40,7 +41,7 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
     (unique and foreign keys) they catch themselves."""
     if isinstance(error, _TIMED_OUT):
         return TimedOut()
-    if isinstance(error, asyncpg.TransactionRollbackError):
+    if isinstance(error, _REFUSED):
         return Unavailable()
     if isinstance(error, _UNAVAILABLE):
         return Unavailable(outcome_unknown=outcome_unknown)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from asyncpg.protocol.protocol import BaseProtocol
 
 _TIMED_OUT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
+# the server refused and nothing holds: locks in a circle, or a server that takes no writes
+_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.ReadOnlySQLTransactionError)
 _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -49,7 +51,7 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
     cause = error.driver_exception if isinstance(error, DBAPIError) else error
     if isinstance(cause, _TIMED_OUT):
         return TimedOut()
-    if isinstance(cause, asyncpg.TransactionRollbackError):
+    if isinstance(cause, _REFUSED):
         return Unavailable()
     if isinstance(cause, _UNAVAILABLE):
         return Unavailable(outcome_unknown=outcome_unknown)

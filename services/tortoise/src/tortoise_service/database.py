@@ -13,6 +13,7 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
 # a context's own `with` keeps one token for all tasks, and here many requests are inside at once
 from tortoise.context import TortoiseContext, _current_context
+from tortoise.exceptions import TransactionManagementError
 
 from shared.errors import TimedOut, Unavailable
 from shared.gate import Gate
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from asyncpg.protocol.protocol import BaseProtocol
 
 _TIMED_OUT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
+# the server refused and nothing holds: locks in a circle, or a server that takes no writes
+_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.ReadOnlySQLTransactionError)
 _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
@@ -41,13 +43,14 @@ _UNAVAILABLE = (
 
 
 def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | None:
-    """The shared error that an error of the driver is, or None: Tortoise lets all of these pass as they are.
-    What the operations themselves expect (`IntegrityError`, `DoesNotExist`) they catch themselves."""
-    if isinstance(error, _TIMED_OUT):
+    """The shared error that an error of the driver is, or None: Tortoise wraps only those of a
+    transaction's state. What operations expect (`IntegrityError`, `DoesNotExist`) they catch themselves."""
+    cause = error.__cause__ if isinstance(error, TransactionManagementError) else error
+    if isinstance(cause, _TIMED_OUT):
         return TimedOut()
-    if isinstance(error, asyncpg.TransactionRollbackError):
+    if isinstance(cause, _REFUSED):
         return Unavailable()
-    if isinstance(error, _UNAVAILABLE):
+    if isinstance(cause, _UNAVAILABLE):
         return Unavailable(outcome_unknown=outcome_unknown)
     return None
 
