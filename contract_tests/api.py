@@ -7,7 +7,8 @@ import json
 import re
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.message import Message
 from typing import Any, Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "payload-too-large": 413,
     "unsupported-media-type": 415,
     "range-not-satisfiable": 416,
+    "upgrade-required": 426,
     "unauthorized": 401,
     "forbidden": 403,
     "overloaded": 503,
@@ -58,23 +60,29 @@ class RawAnswer(NamedTuple):
 
 
 class Api:
-    """One running service.
+    """One running service, by the URL that a client knows; `prefix` is the part that a gateway takes off.
 
-    Every answer is checked for GEN-3 (form of times), GEN-4 (form of errors, no leaks), GEN-7 (request id)
-    and for having no body where HTTP forbids one; what does not fit the service's OpenAPI document is
-    gathered in `misfits` for OPS-6. `answers` counts the answers by status class ("2xx"); `described` is the
-    OpenAPI document.
+    Every answer is checked for GEN-3 (form of times), GEN-4 (form of errors, no leaks), GEN-7 (request id),
+    for the prefix, and for having no body where HTTP forbids one; what does not fit the service's OpenAPI
+    document is gathered in `misfits` for OPS-6. `answers` counts the answers by status class ("2xx");
+    `described` is the OpenAPI document. The `token` goes with every request that has no Authorization itself.
     """
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, token: str | None = None) -> None:
+        place = urlsplit(url)
         self.name = name
         self.url = url.rstrip("/")
+        self.origin = f"{place.scheme}://{place.netloc}"
+        self.prefix = place.path.rstrip("/")
+        self.token = token
+        self.authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         self.answers: Counter[str] = Counter()
         self.misfits: dict[str, None] = {}
         self.described: Mapping[str, Any] = {}
         self._description: Description | None = None
         self._client = httpx2.AsyncClient(
             base_url=self.url,
+            headers=self.authorization,
             timeout=ANSWER_TIMEOUT,
             trust_env=False,
             limits=httpx2.Limits(max_connections=128, max_keepalive_connections=128),
@@ -82,7 +90,7 @@ class Api:
 
     async def __aenter__(self) -> Self:
         self.described = (await self._client.get("/openapi.json")).json()
-        self._description = Description(self.described)
+        self._description = Description(self.described, self.prefix)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -110,25 +118,45 @@ class Api:
         """Sends one request; `options` are httpx2's (`params`, `json`, `content`, `headers`)."""
         response = await self._client.request(method, path, **options)
         self.answers[f"{response.status_code // 100}xx"] += 1
-        check_answer(method, response)
+        check_answer(method, response, self.prefix)
         if self._description is not None and (misfit := self._description.misfit(method, response)):
             self.misfits[misfit] = None
         return response
 
-    async def raw(self, request: bytes, *, seconds: float = 10.0) -> RawAnswer:
-        """Sends bytes as they are and reads until the service closes, so ask for `Connection: close`.
+    @asynccontextmanager
+    async def stream(self, path: str, **options: Any) -> AsyncIterator[httpx2.Response]:
+        """A GET whose body the caller reads; all else is checked, and problems are whole."""
+        async with self._client.stream("GET", path, **options) as response:
+            self.answers[f"{response.status_code // 100}xx"] += 1
+            if response.status_code >= 400:
+                await response.aread()
+            check_answer("GET", response, self.prefix)
+            yield response
+
+    def opening(self, method: str, path: str) -> bytes:
+        """The first lines of a request that is written by hand; more may follow, an empty one must."""
+        own = {"Host": urlsplit(self.url).netloc, **self.authorization}
+        lines = [f"{method} {self.prefix}{path} HTTP/1.1", *(f"{name}: {own[name]}" for name in own), ""]
+        return "\r\n".join(lines).encode()
+
+    async def raw(self, method: str, path: str, rest: bytes, *, seconds: float = 10.0) -> RawAnswer:
+        """Sends `rest` (header lines, an empty line, a body) as it is after a first line, and reads until the
+        service closes.
 
         Nothing is checked: the HTTP parser's own answers are not the application's.
         """
         place = urlsplit(self.url)
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        port = place.port or (443 if place.scheme == "https" else 80)
+        reader, writer = await asyncio.open_connection(
+            place.hostname, port, ssl=True if place.scheme == "https" else None
+        )
         try:
             async with asyncio.timeout(seconds):
-                writer.write(request)
+                writer.write(self.opening(method, path) + b"Connection: close\r\n" + rest)
                 received = await reader.read()
         finally:
             writer.close()
-        answer = _parse(received, request.partition(b" ")[0].decode("latin-1"))
+        answer = _parse(received, method)
         self.answers[f"{answer.status // 100}xx"] += 1
         return answer
 
@@ -150,26 +178,29 @@ def _parse(received: bytes, method: str) -> RawAnswer:
     return RawAnswer(answer.status, answer.headers, answer.read())
 
 
-def check_answer(method: str, response: httpx2.Response) -> None:
-    """Asserts what the GEN clauses promise for every answer whatever was asked."""
+def check_answer(method: str, response: httpx2.Response, prefix: str) -> None:
+    """Asserts what the GEN clauses promise for every answer, whatever was asked and behind which prefix."""
     place = f"{method} {response.url.path} → {response.status_code}"
     assert _REQUEST_ID.match(response.headers.get("x-request-id", "")), f"GEN-7: {place}: no X-Request-ID"
     if method == "HEAD" or response.status_code in (204, 304):
         assert response.content == b"", f"{place}: has a body"
         return
+    location = response.headers.get("location")
+    assert location is None or location.startswith(f"{prefix}/"), f"GEN-4: {place}: Location: {location}"
     media_type = response.headers.get("content-type", "").partition(";")[0]
     if response.status_code >= 400:
         assert media_type == "application/problem+json", f"GEN-4: {place}: media type {media_type!r}"
-        _check_problem(place, response)
-    elif media_type == "application/json" and response.url.path != "/openapi.json":
+        _check_problem(place, response, prefix)
+    elif media_type == "application/json" and not response.url.path.endswith("/openapi.json"):
         _check_times(place, response.json())
 
 
-def _check_problem(place: str, response: httpx2.Response) -> None:
+def _check_problem(place: str, response: httpx2.Response, prefix: str) -> None:
     problem = response.json()
     assert isinstance(problem, dict), f"GEN-4: {place}: {problem!r}"
     for member, kind in {"type": str, "title": str, "status": int, "detail": str, "instance": str}.items():
         assert isinstance(problem.get(member), kind), f"GEN-4: {place}: {member} in {problem!r}"
+    assert problem["instance"].startswith(f"{prefix}/"), f"GEN-4: {place}: instance {problem['instance']}"
     slug = problem["type"].removeprefix("/problems/")
     assert STATUS_OF.get(slug) == response.status_code == problem["status"], f"GEN-4: {place}: {problem!r}"
     assert slug != "internal", f"GEN-4: {place}: no input whatever makes a 500"

@@ -5,7 +5,12 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+import httpx2
 from api import Api
+
+BOUNDARY: Final = "b0undary"
+FORM: Final = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+"""The header of a request whose body `form` made."""
 
 _RUN: Final = secrets.token_hex(4)
 _NUMBERS: Final = itertools.count(1)
@@ -66,6 +71,38 @@ async def make_documents(
     response = await api.post("/documents/batch", json=bodies)
     assert response.status_code == 201, response.text
     return [_object(item) for item in response.json()["items"]]
+
+
+def form(*parts: tuple[str, bytes], end: str = "--") -> bytes:
+    """A multipart body of parts: the lines of each one's header, and its bytes."""
+    written = [f"--{BOUNDARY}\r\n{lines}\r\n\r\n".encode() + content + b"\r\n" for lines, content in parts]
+    return b"".join([*written, f"--{BOUNDARY}{end}\r\n".encode()])
+
+
+def file_part(filename: str, content: bytes, *lines: str, name: str = "file") -> tuple[str, bytes]:
+    """A part of a form with a file in it, and further lines of its header."""
+    disposition = f'Content-Disposition: form-data; name="{name}"; filename="{filename}"'
+    return "\r\n".join([disposition, *lines]), content
+
+
+async def upload(
+    api: Api,
+    document: Mapping[str, Any],
+    content: bytes,
+    filename: str = "notes.txt",
+    media_type: str = "text/plain",
+    **options: Any,
+) -> httpx2.Response:
+    """Attaches a file; `options` are httpx2's."""
+    path = f"/documents/{document['id']}/attachments"
+    return await api.post(path, files={"file": (filename, content, media_type)}, **options)
+
+
+async def make_attachment(api: Api, document: Mapping[str, Any], content: bytes = b"") -> dict[str, Any]:
+    """Attaches a file, of its own content if none is given."""
+    response = await upload(api, document, content or unique_word().encode())
+    assert response.status_code == 201, response.text
+    return _object(response.json())
 
 
 def etag(resource: Mapping[str, Any]) -> str:

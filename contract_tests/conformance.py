@@ -39,7 +39,7 @@ class Cell(TypedDict):
 
 
 class ClauseRow(TypedDict):
-    """A clause in force, and its cell for each backend by name."""
+    """A clause, and its cell for each backend by name."""
 
     id: str
     backends: dict[str, Cell]
@@ -112,11 +112,12 @@ class Run:
             "requests": {name: dict(sorted(counted.items())) for name, counted in self.answers.items()},
             "clauses": [
                 {"id": clause, "backends": {name: self._cell(clause, name) for name in self.backends}}
-                for clause in clauses.in_force()
+                for clause in clauses.written()
             ],
         }
 
     def not_run(self) -> list[str]:
+        """Tests that were skipped, or lost with their worker."""
         return [test for test in self.planned if self._outcome(test) == "not run"]
 
     def _cell(self, clause: str, backend: str) -> Cell:
@@ -132,7 +133,7 @@ class Run:
 
 
 def is_full(conformance: Conformance) -> bool:
-    """Whether every clause in force has a test for every backend of the run."""
+    """Whether every clause has a test for every backend of the run."""
     return all(cell["tests"] for row in conformance["clauses"] for cell in row["backends"].values())
 
 

@@ -17,9 +17,9 @@ from api import Api
 from conformance import Run
 from distribution import OneWorkerPerBackend
 from reporting import Reporting, clauses_of, target_of
-from targets import QUIET_DASHBOARD_TTL, StandThread, Target, chosen_targets
+from targets import QUIET_DASHBOARD_TTL, StandThread, Target, check_answers, chosen_targets, given_token
 
-from assay.stand import Stand, StandOptions, open_stand
+from assay.stand import Database, Stand, StandOptions, open_stand
 
 HERE: Final = Path(__file__).parent
 PARITY: Final = HERE / "parity"
@@ -34,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--service", action="append", default=[], metavar="NAME", help="test it (repeatable)")
     group.addoption(
         "--api-url", action="append", default=[], metavar="NAME=URL", help="test what runs there (repeatable)"
+    )
+    group.addoption(
+        "--token",
+        metavar="TOKEN",
+        help="send it with every request; CONTRACT_TOKEN in the environment does too",
     )
     group.addoption("--docker", action="store_true", help="run the databases in containers")
     group.addoption(
@@ -58,7 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "last: runs after all other tests of its backend")
     config.stash[TARGETS] = chosen_targets(config)
     config.stash[RUN] = Run(backends=[target.name for target in config.stash[TARGETS]])
-    config.pluginmanager.register(Reporting(config, config.stash[RUN], HERE), "contract-reporting")
+    given = frozenset(target.name for target in config.stash[TARGETS] if target.url is not None)
+    config.pluginmanager.register(Reporting(config, config.stash[RUN], HERE, given), "contract-reporting")
 
 
 # -- the stand
@@ -68,7 +74,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Starts the stand before any worker; the workers get its URLs in their input."""
     config = session.config
-    if _worker_input(config) is None and config.option.dist != "no":
+    if _worker_input(config) is not None or config.option.collectonly:
+        return
+    targets = config.stash[TARGETS]
+    check_answers(targets, given_token(config))
+    if config.option.dist != "no":
         _stand_urls(config)
 
 
@@ -117,9 +127,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    are_given = all(target.url is not None for target in config.stash[TARGETS])
     for item in items:
         if HERE in item.path.parents:
             _apply_gaps(item)
+        if are_given and PARITY in item.path.parents and target_of(item) is None:
+            item.add_marker(pytest.mark.skip(reason="the run is about what runs behind URLs"))
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
@@ -193,6 +206,17 @@ def own_stand(second_stand: Stand | None) -> Stand:
     return second_stand
 
 
+@pytest.fixture
+async def mortal(own_stand: Stand, target: Target) -> AsyncIterator[Database]:
+    """The backend's server, which a test may kill: it runs again for the next, whatever became of this."""
+    assert target.service is not None
+    database = own_stand.databases.of(target.service)
+    if database.pid is None:
+        pytest.skip("the database is not ours to kill")
+    yield database
+    await database.start()
+
+
 @pytest.fixture(scope="session")
 async def quiet_api(
     pytestconfig: pytest.Config, api: Api, target: Target, second_stand: Stand | None
@@ -210,7 +234,7 @@ async def quiet_api(
 @asynccontextmanager
 async def _counted(config: pytest.Config, name: str, url: str) -> AsyncIterator[Api]:
     """A client whose answers count for the backend in the end."""
-    async with Api(name, url) as client:
+    async with Api(name, url, given_token(config)) as client:
         yield client
     config.stash[RUN].count(name, client.answers)
 

@@ -12,10 +12,15 @@ USER_FIELDS: Final = frozenset({"id", "email", "name", "version", "created_at", 
 DOCUMENT_FIELDS: Final = frozenset(
     {"id", "owner_id", "title", "content", "tags", "version", "created_at", "updated_at"}
 )
+ATTACHMENT_FIELDS: Final = frozenset(
+    {"id", "document_id", "filename", "media_type", "size", "sha256", "created_at"}
+)
 
 Json = dict[str, Any]
 
-_TIMING: Final = re.compile(r'app;dur=\d+(?:\.\d+)?, db;dur=\d+(?:\.\d+)?;desc="(\d+)"')
+_TIMING: Final = re.compile(
+    r'app;dur=\d+(?:\.\d+)?, db;dur=\d+(?:\.\d+)?;desc="(\d+)"(?:, statements;desc="\d+")?'
+)
 
 
 def expect_problem(
@@ -47,6 +52,21 @@ def expect_document(response: httpx2.Response, status: int = 200, **fields: Any)
     document = _resource(response, status, "documents")
     check_document(document, **fields)
     return document
+
+
+def expect_attachment(response: httpx2.Response, **fields: Any) -> Json:
+    """A created attachment with its ETag and Location, whose named fields are as given."""
+    assert response.status_code == 201, _told(response)
+    attachment = _object(response)
+    assert set(attachment) == ATTACHMENT_FIELDS, attachment
+    check_id(attachment["id"])
+    assert response.headers["etag"] == f'"{attachment["sha256"]}"', dict(response.headers)
+    posted_to = f"/documents/{attachment['document_id']}/attachments"
+    place = response.request.url.path.removesuffix(posted_to) + f"/attachments/{attachment['id']}"
+    assert response.headers["location"] == place, dict(response.headers)
+    for name, value in fields.items():
+        assert attachment[name] == value, f"{name}: {attachment[name]!r} is not {value!r}"
+    return attachment
 
 
 def check_user(user: Mapping[str, Any], **fields: Any) -> None:
@@ -135,7 +155,9 @@ def _resource(response: httpx2.Response, status: int, collection: str) -> Json:
     resource = _object(response)
     assert response.headers["etag"] == f'"{resource["version"]}"', dict(response.headers)
     if status == 201:
-        assert response.headers["location"] == f"/{collection}/{resource['id']}", dict(response.headers)
+        place = f"{response.request.url.path}/{resource['id']}"
+        assert response.headers["location"] == place, dict(response.headers)
+        assert place.endswith(f"/{collection}/{resource['id']}"), place
     return resource
 
 

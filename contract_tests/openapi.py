@@ -16,10 +16,14 @@ _BODILESS: Final = frozenset({204, 304})
 
 
 class Description:
-    """A parsed `/openapi.json` with one compiled validator per (route, method, status, media type)."""
+    """A parsed `/openapi.json` with one compiled validator per (route, method, status, media type).
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    Paths of answers begin with `prefix`, those of the document do not.
+    """
+
+    def __init__(self, document: Mapping[str, Any], prefix: str) -> None:
         self.document = document
+        self._prefix = prefix
         self._registry = Registry[Any]().with_resource(_ROOT, DRAFT202012.create_resource(document))
         self._validators: dict[str, Draft202012Validator] = {}
 
@@ -37,13 +41,14 @@ class Description:
 
     def misfit(self, method: str, response: httpx2.Response) -> str | None:
         """Why the answer does not fit the document; None if it does, or if no route was asked."""
-        template = self.route(response.url.path)
+        template = self.route(response.url.path.removeprefix(self._prefix))
         if template is None:
             return None
         item = self.document["paths"][template]
-        asked = "get" if method == "HEAD" else method.lower()
+        is_head_of_get = method == "HEAD" and response.status_code != 405
+        asked = "get" if is_head_of_get else method.lower()
         if asked not in item:
-            return None if response.status_code == 405 else f"{method} {template} is not described"
+            return None if response.status_code in (401, 405) else f"{method} {template} is not described"
         status = response.status_code
         place = f"{method} {template} → {status}"
         named = _status_key(item[asked]["responses"], status)
@@ -53,6 +58,8 @@ class Description:
             return None
         answer, pointer = self._resolve(["paths", template, asked, "responses", named])
         media_type = response.headers.get("content-type", "").partition(";")[0]
+        if "*/*" in answer.get("content", {}):
+            return None
         if media_type not in answer.get("content", {}):
             return f"{place}: media type {media_type!r} is not described"
         return self._body_misfit(place, [*pointer, "content", media_type, "schema"], response)
@@ -63,7 +70,8 @@ class Description:
         if validator is None:
             validator = Draft202012Validator({"$ref": f"{_ROOT}#/{where}"}, registry=self._registry)
             self._validators[where] = validator
-        error = next(validator.iter_errors(response.json()), None)
+        is_json = response.headers["content-type"].endswith(("application/json", "+json"))
+        error = next(validator.iter_errors(response.json() if is_json else response.text), None)
         if error is None:
             return None
         return f"{place}: {error.json_path}: {error.message[:200]}"

@@ -1,6 +1,6 @@
 """The pytest plugin that fills a `Run`, in the workers and in the process that started them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from targets import Target
 class Reporting:
     """Tells at the end what was proved; an empty run fails, and a full one with too few refusals too."""
 
-    def __init__(self, config: pytest.Config, run: Run, folder: Path) -> None:
+    def __init__(self, config: pytest.Config, run: Run, folder: Path, given: Set[str]) -> None:
+        """`given` are the backends that are known by a URL alone."""
         self._config = config
         self._run = run
         self._folder = folder
+        self._given = given
         self._verdicts: list[str] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -61,10 +63,26 @@ class Reporting:
         terminalreporter.write_line(f"{self._run.refusals():.0%} of all answers are not 2xx.")
         for seed in _seeds(terminalreporter):
             terminalreporter.write_line(f"random sequences: --hypothesis-seed={seed} sends them again.")
-        for test in self._run.not_run():
-            terminalreporter.write_line(f"not run: {test}", yellow=True)
+        for line in self._not_run():
+            terminalreporter.write_line(f"not run: {line}", yellow=True)
         for verdict in self._verdicts:
             terminalreporter.write_line(verdict, red=True)
+
+    def _not_run(self) -> list[str]:
+        """Each test that is missing; those that a URL leaves out in one line."""
+        left_out = [test for test in self._run.not_run() if self._is_left_out(test)]
+        others = [test for test in self._run.not_run() if not self._is_left_out(test)]
+        if not left_out:
+            return others
+        reason = "tests that start, stop or configure processes, which those behind a URL leave to you"
+        return [*others, f"{len(left_out)} {reason}"]
+
+    def _is_left_out(self, test: str) -> bool:
+        """Whether a test was skipped as it is about a process of our own."""
+        backends = (
+            [self._run.planned[test].backend] if self._run.planned[test].backend else self._run.backends
+        )
+        return test in self._run.outcomes and self._given >= set(backends)
 
 
 def clauses_of(item: pytest.Item) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
 """Which running services a test run is about, and the stand that starts those which do not run yet."""
 
 import asyncio
+import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 import clauses
+import httpx2
 import pytest
 
 from assay.stand import StandError, StandOptions, open_stand, silent
@@ -14,6 +17,9 @@ from shared.registry import Service, names, services
 
 START_TIMEOUT = 120.0
 """Seconds for databases, migrations and services together; a first `--docker` run pulls images."""
+
+_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?").fullmatch
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*").fullmatch
 
 QUIET_DASHBOARD_TTL = 1.0
 """Seconds; the service that the dashboard's figures are read from forgets soon."""
@@ -53,11 +59,38 @@ def chosen_targets(config: pytest.Config) -> list[Target]:
     return targets
 
 
+def given_token(config: pytest.Config) -> str | None:
+    """The access token of `--token` or the environment."""
+    token = config.getoption("--token") or os.environ.get("CONTRACT_TOKEN") or None
+    if token is not None and _TOKEN(token) is None:
+        raise pytest.UsageError("--token: give an access token alone, such as `assay token --sub ada` prints")
+    return token
+
+
+def check_answers(targets: Sequence[Target], token: str | None) -> None:
+    """Raises UsageError where nothing answers at a URL, or nothing but 401."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    for target in targets:
+        if target.url is None:
+            continue
+        place = f"--api-url {target.name}={target.url}"
+        try:
+            answer = httpx2.get(f"{target.url}/users?limit=1", headers=headers, timeout=10, trust_env=False)
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            raise pytest.UsageError(f"{place}: nothing answers there ({error})") from None
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
+            wish = "wants a token: give --token" if token is None else "does not take this --token"
+            raise pytest.UsageError(f"{place}: it {wish}")
+
+
 def _named_url(given: str) -> tuple[str, str]:
+    """Without a slash at the end."""
     name, separator, url = given.partition("=")
-    if not (separator and name and url.startswith(("http://", "https://"))):
-        raise pytest.UsageError(f"--api-url {given}: write NAME=http://host:port")
-    return name, url
+    if not (separator and name and _URL(url)):
+        raise pytest.UsageError(
+            f"--api-url {given}: write NAME=http://host:port/prefix, the prefix if it has one"
+        )
+    return name, url.rstrip("/")
 
 
 class StandThread:

@@ -12,7 +12,7 @@ from builders import if_match, make_user, new_document, new_user
 from expectations import Json, expect_page, expect_problem
 from targets import Target
 
-from assay.stand import Stand
+from assay.stand import Database, Stand
 from shared.registry import Service
 
 AGAIN: Final = 20.0
@@ -109,14 +109,9 @@ async def test_acknowledged_writes_survive_a_killed_service(
 
 
 @pytest.mark.clause("GEN-11")
-async def test_acknowledged_writes_survive_a_killed_database(
-    own_stand: Stand, service: Service, own_api: Api
-) -> None:
-    database = own_stand.databases.of(service)
-    if database.pid is None:
-        pytest.skip("the database is not ours to kill")
-    written = await _written_until(own_api, database.kill)
-    await database.start()
+async def test_acknowledged_writes_survive_a_killed_database(mortal: Database, own_api: Api) -> None:
+    written = await _written_until(own_api, mortal.kill)
+    await mortal.start()
     await _ready(own_api)
     await _check(own_api, written)
 

@@ -52,6 +52,16 @@ def patch(path: Callable[[Rows], str], body: Any, expected: str = "*") -> Callab
     return lambda rows: ("PATCH", path(rows), body, {"If-Match": expected})
 
 
+def keyed(call: Callable[[Rows], Call]) -> Callable[[Rows], Call]:
+    """The same under an idempotency key of its own."""
+
+    def under_a_key(rows: Rows) -> Call:
+        method, path, body, headers = call(rows)
+        return method, path, body, {**headers, "Idempotency-Key": uuid4().hex}
+
+    return under_a_key
+
+
 def _owner(rows: Rows) -> str:
     return f"/users/{rows.owner}"
 
@@ -99,6 +109,15 @@ CALLS: Final[dict[str, Callable[[Rows], Call]]] = {
     "documents.transfer": post("/documents/transfer", lambda rows: _transfer(rows, rows.other)),
     "documents.transfer to the same": post("/documents/transfer", lambda rows: _transfer(rows, rows.owner)),
     "documents.transfer to nobody": post("/documents/transfer", lambda rows: _transfer(rows, NOBODY)),
+    "users.create under a key": keyed(post("/users", lambda _: new_user_body())),
+    "users.create_many under a key": keyed(post("/users/batch", lambda _: [new_user_body()])),
+    "documents.create under a key": keyed(post("/documents", lambda rows: new_document_body(rows.owner))),
+    "documents.transfer under a key": keyed(
+        post("/documents/transfer", lambda rows: _transfer(rows, rows.other))
+    ),
+    "attachments.list without any": get(lambda rows: f"{rows.document}/attachments?limit=1"),
+    "activity.list without any": get(lambda rows: f"/users/{rows.owner}/activity"),
+    "notifications.list without any": get(lambda rows: f"/users/{rows.owner}/notifications"),
     "documents.transfer of nothing": post(
         "/documents/transfer", lambda rows: _transfer(rows, rows.other, [NOBODY])
     ),

@@ -59,9 +59,9 @@ def test_tools_and_tests_import_no_service_and_no_object_mapper(folder: str) -> 
     assert imports_of(ROOT / folder, PACKAGES | {"sqlalchemy", "alembic", "tortoise"}) == {}
 
 
-def test_only_the_tests_of_schemas_know_a_driver_among_the_tests() -> None:
+def test_only_the_tests_of_schemas_and_the_drills_know_a_driver_among_the_tests() -> None:
     knowing = imports_of(ROOT / "contract_tests", ALL_DRIVERS)
-    assert {Path(file).parent.name for file in knowing} <= {"parity"}
+    assert {Path(file).parent.name for file in knowing} <= {"parity", "drills"}
 
 
 def test_packages_are_made_under_src_alone() -> None:

@@ -18,7 +18,7 @@ HERE: Final = Path(__file__).parent
 @pytest.fixture(scope="module")
 async def schemas() -> AsyncIterator[Mapping[str, Schema]]:
     """The schema of each PostgreSQL layer after its own migration, by service name."""
-    async with open_stand(SERVICES, StandOptions(durable=False)) as stand:
+    async with open_stand(SERVICES, StandOptions(durable=False), serving=False) as stand:
         urls = {service.name: stand.databases.url_for(service)["DATABASE_URL"] for service in SERVICES}
         yield {name: await read_schema(url) for name, url in urls.items()}
 

@@ -13,7 +13,9 @@ SERVICES: Final = {
     source.parent.parent.name: source for source in sorted(ROOT.glob("services/*/src/*_service"))
 }
 NAMES: Final = sorted(SERVICES)
-PORT_MODULES: Final = ["users", "documents", "dashboard"]
+PORT_MODULES: Final = sorted(
+    file.stem for file in PORTS.glob("*.py") if file.stem not in ("__init__", "backend")
+)
 MODULES: Final = {"__init__", "__main__", "app", "database", "models", "statements", *PORT_MODULES}
 
 Signatures = dict[str, list[str]]
@@ -45,7 +47,8 @@ def signatures(module: ast.Module) -> Signatures:
 
 
 def _signature(method: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    keyword = "async def" if isinstance(method, ast.AsyncFunctionDef) else "def"
+    is_awaited = isinstance(method, ast.AsyncFunctionDef) and not _yields(method)
+    keyword = "async def" if is_awaited else "def"
     answer = ast.unparse(method.returns) if method.returns else "nothing said"
     return f"{keyword} {method.name}({ast.unparse(method.args)}) -> {answer}"
 
@@ -85,6 +88,11 @@ def test_a_service_says_what_it_is_in_the_same_form(name: str) -> None:
         for target in node.targets
     ]
     assert assigned == ["service"]
+
+
+def _yields(method: ast.AsyncFunctionDef) -> bool:
+    """An asynchronous generator is no coroutine: a port that has no body to yield from says `def`."""
+    return any(isinstance(node, ast.Yield) for node in ast.walk(method))
 
 
 def _name(signature: str) -> str:

@@ -1,5 +1,7 @@
 """What the machine sends: few values that meet often, and every now and then an awkward one."""
 
+from dataclasses import dataclass
+from hashlib import shake_128
 from typing import Final
 
 from awkward_values import ROWS, Place
@@ -72,4 +74,78 @@ user_sorts = st.sampled_from(["created_at", "-created_at", "name", "-name", "ema
 etags = st.sampled_from(["fresh", "fresh", "fresh", "stale", "none", "any"])
 awkward_rows = st.sampled_from(
     [row for row in ROWS if len(row.sent) < LARGEST_AWKWARD_BODY and row.place is not Place.EMAIL]
+)
+
+
+@dataclass(frozen=True)
+class File:
+    """What is uploaded; the content is made of its `size` in bytes and `seed`. Without a media type none is
+    sent."""
+
+    filename: str
+    media_type: str | None
+    size: int
+    seed: str = ""
+
+    @property
+    def content(self) -> bytes:
+        return shake_128(self.seed.encode()).digest(self.size)
+
+
+files = st.builds(
+    File,
+    st.sampled_from(
+        [
+            "notes.txt",
+            "../../etc/passwd",
+            r"a \"quoted\" \\ name",
+            "50%22%0D%0A.txt",
+            "naïve 文件 👩‍🚀.txt",
+            "line\nbreak\ttab",
+            "x; filename=y",
+            "e\u0301\u202e.txt",
+            "👩" * 255,
+            "n" * 256,
+            "a\0b",
+            "",
+        ]
+    ),
+    st.sampled_from([None, "text/plain", "text/html; charset=utf-8", "text/csv", 'a/b; x="q \\" y"', "text"]),
+    st.sampled_from([0, 1, 10, 65_535, 65_536, 65_537, 100_000]) | st.integers(0, 100_000),
+    st.sampled_from("ab"),
+)
+ranges = st.sampled_from(
+    [
+        "bytes=0-0",
+        "bytes=0-",
+        "bytes=5-9",
+        "bytes=-1",
+        "bytes=-65536",
+        "bytes=65536-",
+        "bytes=65530-65540",
+        "bytes=99999-99999999999999999999",
+        "bytes=9-5",
+        "bytes=-0",
+        "bytes=0-1,3-4",
+        "Bytes= 1-2",
+        "lines=1-2",
+    ]
+)
+actions = st.one_of(
+    st.text(LETTERS, min_size=1, max_size=12), st.sampled_from(["opened", "opened", "é" * 100, "é" * 101, ""])
+)
+subjects = st.one_of(
+    st.text(LETTERS, min_size=1, max_size=12),
+    st.sampled_from(["Hello", "x" * 200, "=?utf-8?q?x?=", "x" * 201, "two\nlines"]),
+)
+letters = st.sampled_from(["Dear Ada,\nhello.\n", ".\n..\n", "日本語 😀", "x" * 20_000, "x" * 20_001, ""])
+formats = st.sampled_from(["csv", "ndjson"])
+searches = st.sampled_from(["", "", "red", "SKY red", "a", "ss", "..."])
+filters = st.builds(
+    lambda wheres, tags, q: (
+        [("where", where) for where in wheres] + [("tag", tag) for tag in tags] + ([("q", q)] if q else [])
+    ),
+    st.lists(wheres, max_size=2),
+    st.lists(st.sampled_from(TAGS), max_size=2),
+    searches,
 )

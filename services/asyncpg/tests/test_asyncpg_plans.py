@@ -3,18 +3,22 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from assay.stand import Stand
+from assay.stand import Databases
 from assay.stand.urls import with_database
 from asyncpg_service.database import Database, Reader, open_database
+from asyncpg_service.events import _Log
 from asyncpg_service.migrations import migrate
+from asyncpg_service.models import position
 from shared.rules.filters import parse
 from shared.schemas.documents import DocumentListing, DocumentSort
+from shared.schemas.pages import Newest
 from shared.schemas.users import UserListing, UserSort
 from shared.settings import Settings
 
@@ -41,6 +45,11 @@ _FILL = f"""
         LATERAL (SELECT ARRAY['all', 'rare' || n % 1000]) AS marked (marks),
         LATERAL (SELECT timestamptz '2026-02-01Z' + n * interval '1 s') AS filled (moment),
         (SELECT array_agg(id) FROM (SELECT id FROM users ORDER BY created_at LIMIT 1000)) AS owners (ids);
+    INSERT INTO attachments SELECT gen_random_uuid(), id, 'a', 'text/plain', 1, '', created_at FROM documents;
+    INSERT INTO activity SELECT gen_random_uuid(), owner_id, 'read', '{{}}', created_at FROM documents;
+    INSERT INTO notifications
+    SELECT gen_random_uuid(), owner_id, 'S', 'B', 'sent', 1, created_at, created_at, created_at
+    FROM documents;
 """
 _USER_KEYS = {"created_at": "created_at", "name": "name_key", "email": "email_key"}
 _DOCUMENT_KEYS = {"created_at": "created_at", "updated_at": "updated_at", "title": "title_key"}
@@ -95,8 +104,8 @@ async def plan(reader: Reader, read: Read) -> Plan:
 
 
 @pytest.fixture(scope="module")
-async def database(stand: Stand) -> AsyncIterator[Database]:
-    server = stand.databases["postgresql"]
+async def database(databases: Databases) -> AsyncIterator[Database]:
+    server = databases["postgresql"]
     await server.create_database("assay_plans")
     settings = Settings(database_url=with_database(server.url, "assay_plans"), pool_size=2, db_timeout=20)
     await migrate(settings)
@@ -211,6 +220,49 @@ async def test_a_summary_reads_the_documents_of_its_user_alone(reader: Reader, o
     for found in (count, latest):
         assert found.indexes == {"documents_by_owner"}
         assert not found.scanned
+
+
+@pytest.mark.parametrize("after", [None, (datetime(2027, 1, 1, tzinfo=UTC), UUID(int=0))])
+@pytest.mark.parametrize("table", ["attachments", "activity", "notifications"])
+async def test_what_belongs_to_a_row_is_listed_by_an_index(
+    reader: Reader, owner: UUID, table: str, after: tuple[datetime, UUID] | None
+) -> None:
+    listing = Newest((await reader.documents.latest(owner, 1))[0].id, after, _LIMIT)
+    if table != "attachments":
+        listing = replace(listing, of=owner)
+    found = await plan(reader, lambda reader: getattr(reader, table).list(listing))
+    assert found.indexes == {f"{table}_by_{'document' if table == 'attachments' else 'user'}"}
+
+
+async def test_due_mails_are_found_by_an_index_of_the_queued(reader: Reader) -> None:
+    moment = datetime.now(UTC)
+    claims = await plan(reader, lambda reader: reader.notifications.claim(UUID(int=0), moment, moment, 9))
+    assert "notifications_due" in claims.indexes
+    assert not claims.scanned
+
+
+async def test_the_feed_is_read_by_an_index(database: Database, reader: Reader) -> None:
+    """From the middle, with as many entries after it."""
+    middle = await reader._conn.fetchval("SELECT seq FROM events ORDER BY seq OFFSET 20000 LIMIT 1")
+    xid = await reader._conn.fetchval("SELECT xid FROM events WHERE seq = $1", middle)
+    log = _Log(position(xid, middle))
+    found = await plan(reader, lambda reader: log.read(reader._conn, 100))
+    assert found.indexes == {"events_by_position"}
+
+
+async def test_an_export_begins_without_a_sort(database: Database) -> None:
+    async with database.snapshot() as exports:
+        for read, index in (
+            (exports.users(replace(_USERS, limit=None)), "users_by_created_at"),
+            (exports.documents(replace(_DOCUMENTS, limit=None)), "documents_by_created_at"),
+        ):
+            logged: list[Any] = []
+            with exports._conn.query_logger(logged.append):
+                await anext(read)
+            explained = await exports._conn.fetchval(
+                f"EXPLAIN (FORMAT JSON) {logged[0].query}", *logged[0].args
+            )
+            assert Plan.of(explained).indexes == {index}
 
 
 async def _listed(reader: Reader, listing: DocumentListing, *, with_owners: bool) -> object:

@@ -1,7 +1,11 @@
 """A mongod of the tests' own and the layer open on it, in the tests' process."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -14,6 +18,8 @@ from motor_service.migrations import migrate
 from shared.rules import clock
 from shared.rules.json_content import content
 from shared.schemas.documents import DocumentRecord, NewDocument, document_record
+from shared.schemas.events import EventRecord
+from shared.schemas.rooms import Post
 from shared.schemas.users import NewUser, UserRecord, user_record
 from shared.settings import Settings, database_of
 
@@ -43,6 +49,13 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
+async def other(settings: Settings) -> AsyncIterator[Database]:
+    """As another process has it: without the turns that those of one process take."""
+    async with open_database(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
 async def rows(settings: Settings) -> AsyncIterator[Rows]:
     """The same database through another driver, with which the tests look and break things."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -52,9 +65,22 @@ async def rows(settings: Settings) -> AsyncIterator[Rows]:
         yield client[database_of(settings.mongodb_url)]
 
 
+@pytest.fixture
+def now() -> datetime:
+    return clock.now()
+
+
 @pytest.fixture(scope="session")
 def new_user() -> Callable[[str], UserRecord]:
     return lambda name: user_record(NewUser(email=f"{name}@example.org", name=name), clock.now())
+
+
+@pytest.fixture
+async def stored_user(database: Database, new_user: Callable[[str], UserRecord]) -> UserRecord:
+    user = new_user(f"stored{uuid4().hex}")
+    async with database.unit_of_work() as unit:
+        await unit.users.create(user)
+    return user
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +92,53 @@ def new_document() -> Callable[..., DocumentRecord]:
         return document_record(new, clock.now())
 
     return make
+
+
+class Follower:
+    """What one follower of the feed and of the rooms has heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[EventRecord | Post] = []
+        self.sets = 0
+        self._came = asyncio.Event()
+
+    @property
+    def events(self) -> list[EventRecord]:
+        return [heard for heard in self.heard if isinstance(heard, EventRecord)]
+
+    @property
+    def posts(self) -> list[Post]:
+        return [heard for heard in self.heard if isinstance(heard, Post)]
+
+    async def run(self, database: Database, position: str) -> None:
+        async for heard in database.events.follow(position):
+            assert bool(heard) == bool(self.sets)
+            self.sets += 1
+            self.heard += heard
+            self._came.set()
+
+    async def until(self, count: int, seconds: float = 5) -> None:
+        """So many were heard, and the empty set that comes first."""
+        async with asyncio.timeout(seconds):
+            while not self.sets or len(self.heard) < count:
+                self._came.clear()
+                await self._came.wait()
+
+
+@pytest.fixture(scope="session")
+def following() -> Callable[[Database, str], AbstractAsyncContextManager[Follower]]:
+    """Follows from a position on for as long as the context is open."""
+
+    @asynccontextmanager
+    async def follow(database: Database, position: str) -> AsyncIterator[Follower]:
+        follower = Follower()
+        task = asyncio.create_task(follower.run(database, position))
+        try:
+            await follower.until(0)
+            yield follower
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    return follow

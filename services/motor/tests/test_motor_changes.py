@@ -1,8 +1,7 @@
 """Every change leaves its entry for the change feed in the same atomic step, to be read from any position."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
@@ -12,87 +11,21 @@ from motor_service.database import Database
 from shared.errors import EmailTaken, UnknownOwner
 from shared.rules import clock
 from shared.schemas.documents import DocumentChange, DocumentRecord
+from shared.schemas.events import EventRecord
 from shared.schemas.users import UserChange, UserRecord
 
-Rows = Any
-Token = dict[str, Any]
-Entry = dict[str, Any]
 
-_FIELDS = "$updateDescription.updatedFields"
-_BEFORE = "$fullDocumentBeforeChange"
-_IS_CHANGE = {
-    "ns.coll": {"$in": ["users", "documents"]},
-    "$or": [
-        {"operationType": {"$in": ["insert", "delete"]}},
-        # what a new document does to its owner is no change that a client sees
-        {"operationType": "update", "updateDescription.updatedFields.version": {"$exists": True}},
-    ],
-}
-_ENTRY = {
-    "collection": "$ns.coll",
-    "operation": "$operationType",
-    "resource_id": "$documentKey._id",
-    "owner_id": {"$ifNull": ["$fullDocument.owner_id", f"{_FIELDS}.owner_id", f"{_BEFORE}.owner_id"]},
-    "previous_owner_id": {
-        "$cond": [{"$ne": [{"$type": f"{_FIELDS}.owner_id"}, "missing"]}, f"{_BEFORE}.owner_id", None]
-    },
-    "version": {
-        "$ifNull": ["$fullDocument.version", f"{_FIELDS}.version", {"$add": [f"{_BEFORE}.version", 1]}]
-    },
-    "at": {"$ifNull": ["$fullDocument.created_at", f"{_FIELDS}.updated_at", "$wallTime"]},
-}
-
-
-async def head(rows: Rows) -> Token:
-    cursor = await _send(rows, _aggregate(None))
-    await _close(rows, cursor)
-    token: Token = cursor["postBatchResumeToken"]
-    return token
-
-
-async def read(rows: Rows, after: Token) -> list[Entry]:
-    """All entries after a position, by commands that do not wait."""
-    cursor = await _send(rows, _aggregate(after))
-    entries: list[Entry] = cursor["firstBatch"]
-    while True:
-        more = {"getMore": cursor["id"], "collection": "$cmd.aggregate", "maxTimeMS": 50}
-        batch = (await _send(rows, more))["nextBatch"]
-        if not batch:
-            await _close(rows, cursor)
-            return entries
-        entries += batch
-
-
-async def _send(rows: Rows, command: dict[str, Any]) -> Rows:
-    return (await rows.command(command, codec_options=rows.codec_options))["cursor"]
-
-
-async def _close(rows: Rows, cursor: Rows) -> None:
-    await rows.command({"killCursors": "$cmd.aggregate", "cursors": [cursor["id"]]})
-
-
-def _aggregate(after: Token | None) -> dict[str, Any]:
-    stream: dict[str, Any] = {"fullDocumentBeforeChange": "required"}
-    if after is not None:
-        stream["resumeAfter"] = after
-    pipeline = [{"$changeStream": stream}, {"$match": _IS_CHANGE}, {"$project": _ENTRY}]
-    return {"aggregate": 1, "pipeline": pipeline, "cursor": {}}
-
-
-def told(entries: list[Entry]) -> list[tuple[str, str, UUID, UUID | None, int]]:
-    return [
-        (e["collection"], e["operation"], e["resource_id"], e.get("owner_id"), e["version"]) for e in entries
-    ]
+def told(entries: Sequence[EventRecord]) -> list[tuple[str, UUID, UUID, int]]:
+    return [(entry.type, entry.resource_id, entry.owner_id, entry.version) for entry in entries]
 
 
 async def test_every_change_is_told_once_and_a_restart_loses_none(
     database: Database,
     server: Server,
-    rows: Rows,
     new_user: Callable[[str], UserRecord],
     new_document: Callable[..., DocumentRecord],
 ) -> None:
-    start = await head(rows)
+    start = await database.events.head()
     ada, bob, eve = (new_user(name) for name in ("ada", "bob", "eve"))
     first, second, third = (new_document(ada, title, state=title) for title in ("one", "two", "three"))
     async with database.unit_of_work() as work:
@@ -114,41 +47,41 @@ async def test_every_change_is_told_once_and_a_restart_loses_none(
         await work.documents.delete(second.id, None)
         await work.users.delete(bob.id, None)
         await work.users.delete(ada.id, None)
-    entries = await read(rows, start)
+    entries = await database.events.after(start, 200)
     assert told(entries[:7]) == [
-        ("users", "insert", ada.id, None, 1),
-        ("users", "insert", bob.id, None, 1),
-        ("users", "insert", eve.id, None, 1),
-        ("users", "update", ada.id, None, 2),
-        ("documents", "insert", first.id, ada.id, 1),
-        ("documents", "insert", second.id, ada.id, 1),
-        ("documents", "insert", third.id, ada.id, 1),
+        ("user.created", ada.id, ada.id, 1),
+        ("user.created", bob.id, bob.id, 1),
+        ("user.created", eve.id, eve.id, 1),
+        ("user.updated", ada.id, ada.id, 2),
+        ("document.created", first.id, ada.id, 1),
+        ("document.created", second.id, ada.id, 1),
+        ("document.created", third.id, ada.id, 1),
     ]
     moved = sorted([(first.id, 3), (second.id, 2)])
     assert told(entries[7:]) == [
-        ("documents", "update", first.id, ada.id, 2),
-        *(("documents", "update", document_id, bob.id, version) for document_id, version in moved),
-        ("documents", "delete", second.id, bob.id, 3),
-        ("users", "delete", bob.id, None, 2),
-        ("documents", "delete", first.id, bob.id, 4),
-        ("users", "delete", ada.id, None, 3),
-        ("documents", "delete", third.id, ada.id, 2),
+        ("document.updated", first.id, ada.id, 2),
+        *(("document.updated", document_id, bob.id, version) for document_id, version in moved),
+        ("document.deleted", second.id, bob.id, 3),
+        ("user.deleted", bob.id, bob.id, 2),
+        ("document.deleted", first.id, bob.id, 4),
+        ("user.deleted", ada.id, ada.id, 3),
+        ("document.deleted", third.id, ada.id, 2),
     ]
-    assert [entry["previous_owner_id"] for entry in entries[7:11]] == [None, ada.id, ada.id, None]
-    assert entries[0]["at"] == ada.created_at
-    assert all(entry["at"] for entry in entries)
+    assert [entry.previous_owner_id for entry in entries[7:11]] == [None, ada.id, ada.id, None]
+    assert entries[0].at == ada.created_at
+    assert [entry.position for entry in entries] == sorted({entry.position for entry in entries})
     # several who resume at the same moment, each from another position
-    tails = await asyncio.gather(*(read(rows, entry["_id"]) for entry in entries))
-    assert [told(tail) for tail in tails] == [told(entries[place:]) for place in range(1, len(entries) + 1)]
+    tails = await asyncio.gather(*(database.events.after(entry.position, 200) for entry in entries))
+    assert tails == [entries[place:] for place in range(1, len(entries) + 1)]
+    assert await database.events.after(await database.events.head(), 200) == []
 
 
 async def test_entries_of_one_row_come_in_the_order_of_its_versions_among_concurrent_writers(
     database: Database,
-    rows: Rows,
     new_user: Callable[[str], UserRecord],
     new_document: Callable[..., DocumentRecord],
 ) -> None:
-    start = await head(rows)
+    start = await database.events.head()
     owner = new_user("owner")
     documents = [new_document(owner, f"title {place}") for place in range(20)]
     async with database.unit_of_work() as work:
@@ -166,8 +99,8 @@ async def test_entries_of_one_row_come_in_the_order_of_its_versions_among_concur
     await asyncio.gather(*map(write, documents))
     async with database.unit_of_work() as work:
         await work.users.delete(owner.id, None)
-    entries = await read(rows, start)
+    entries = await database.events.after(start, 200)
     for document in documents:
-        versions = [entry["version"] for entry in entries if entry["resource_id"] == document.id]
+        versions = [entry.version for entry in entries if entry.resource_id == document.id]
         assert versions == [1, 2, 3, 4]
     assert len(entries) == 4 * len(documents) + 2

@@ -3,13 +3,13 @@ there, so each of these tests opens the layer twice."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from pymongo.errors import WriteError
 
-from motor_service.database import Database, open_database
+from motor_service.database import Database
 from motor_service.migrations import migrate
 from shared.errors import NotFound, TransferConflict, UnknownOwner
 from shared.rules import clock
@@ -20,12 +20,6 @@ from shared.settings import Settings
 Rows = Any
 NewUser = Callable[[str], UserRecord]
 NewDocument = Callable[..., DocumentRecord]
-
-
-@pytest.fixture
-async def other(settings: Settings) -> AsyncIterator[Database]:
-    async with open_database(settings) as opened:
-        yield opened
 
 
 async def outcome(operation: Awaitable[object]) -> str:
@@ -88,7 +82,10 @@ async def test_migrations_may_run_at_once_and_again(settings: Settings, rows: Ro
     await rows.client.drop_database(rows.name)
     await asyncio.gather(*(migrate(settings) for _ in range(3)))
     await migrate(settings)
-    assert [row["_id"] async for row in rows.schema_migrations.find()] == ["0001_users_and_documents"]
+    assert [row["_id"] async for row in rows.schema_migrations.find()] == [
+        "0001_users_and_documents",
+        "0002_background_and_real_time",
+    ]
 
 
 @pytest.mark.parametrize("field", ["owner_id", "title_words", "content"])

@@ -1,7 +1,8 @@
 """A PostgreSQL of the tests' own, migrated; and the layer opened on it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
 import asyncpg
@@ -12,12 +13,15 @@ from assay.stand import Databases, StandOptions, open_databases
 from shared.rules import clock
 from shared.rules.json_content import content
 from shared.schemas.documents import DocumentRecord, NewDocument, document_record
+from shared.schemas.events import EventRecord
+from shared.schemas.rooms import Post
 from shared.schemas.users import NewUser, UserRecord, user_record
 from shared.settings import Settings
 from sqlalchemy_service import service
 from sqlalchemy_service.database import Database, open_database
 from sqlalchemy_service.migrations import migrate
 
+Following = Callable[[Database, str], AbstractAsyncContextManager["Follower"]]
 NewUserRecord = Callable[[str], UserRecord]
 NewDocumentRecord = Callable[..., DocumentRecord]
 
@@ -78,6 +82,14 @@ def new_user() -> NewUserRecord:
     return build
 
 
+@pytest_asyncio.fixture
+async def stored_user(database: Database, new_user: NewUserRecord) -> UserRecord:
+    user = new_user("Ada")
+    async with database.unit_of_work() as work:
+        await work.users.create(user)
+    return user
+
+
 @pytest.fixture
 def new_document() -> NewDocumentRecord:
     def build(owner_id: UUID, title: str = "The cat", tags: tuple[str, ...] = ("pet",)) -> DocumentRecord:
@@ -87,3 +99,52 @@ def new_document() -> NewDocumentRecord:
         return document_record(new, clock.now())
 
     return build
+
+
+class Follower:
+    """What one who follows the feed and the rooms has heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[EventRecord | Post] = []
+        self.has_begun = False
+        self._came = asyncio.Event()
+
+    @property
+    def entries(self) -> list[EventRecord]:
+        return [heard for heard in self.heard if isinstance(heard, EventRecord)]
+
+    @property
+    def posts(self) -> list[Post]:
+        return [heard for heard in self.heard if isinstance(heard, Post)]
+
+    async def run(self, database: Database, position: str) -> None:
+        async for heard in database.events.follow(position):
+            assert bool(heard) == self.has_begun
+            self.has_begun = True
+            self.heard += heard
+            self._came.set()
+
+    async def until(self, count: int, seconds: float = 5) -> None:
+        """So many were heard, and the first set, which is empty."""
+        async with asyncio.timeout(seconds):
+            while not self.has_begun or len(self.heard) < count:
+                self._came.clear()
+                await self._came.wait()
+
+
+@pytest.fixture
+def following() -> Following:
+    """One who hears everything from the start of the block on."""
+
+    @asynccontextmanager
+    async def follow(database: Database, position: str) -> AsyncIterator[Follower]:
+        follower = Follower()
+        running = asyncio.create_task(follower.run(database, position))
+        try:
+            await follower.until(0)
+            yield follower
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    return follow

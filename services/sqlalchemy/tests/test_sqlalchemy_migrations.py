@@ -22,7 +22,7 @@ async def test_autogenerate_finds_no_difference_between_models_and_database(url:
 
 async def test_migrating_at_once_and_again_changes_nothing(url: str, direct: asyncpg.Connection) -> None:
     await asyncio.gather(*(migrate(Settings(database_url=url)) for _ in range(3)))
-    assert await direct.fetchval("SELECT array_agg(version_num) FROM alembic_version") == ["0001"]
+    assert await direct.fetchval("SELECT array_agg(version_num) FROM alembic_version") == ["0002"]
 
 
 async def test_what_a_revision_made_it_takes_back(url: str, direct: asyncpg.Connection) -> None:

@@ -1,6 +1,7 @@
 """The statements of the lists as they are really sent, explained on filled tables: each walks its index."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from shared.schemas.documents import DocumentListing
+from shared.schemas.pages import Newest
 from shared.schemas.users import UserListing
 from sqlalchemy_service.database import Database
 
@@ -30,12 +33,19 @@ async def filled(url: str) -> AsyncIterator[None]:
         INSERT INTO documents SELECT {number}, lpad(to_hex(n % 500 + 1), 32, '0')::uuid, 'Title ' || n,
             'title ' || n, ARRAY['title', n::text], '{{}}', 2, ARRAY['t' || n % 1000], 1, {moment}, {moment}
         FROM generate_series(1, {ROWS}) AS n;
-        ANALYZE users, documents;
+        INSERT INTO attachments SELECT {number}, lpad(to_hex(n % 500 + 1), 32, '0')::uuid, 'f',
+            'a/b', 1, 'ab', {moment} FROM generate_series(1, {ROWS}) AS n;
+        INSERT INTO activity SELECT {number}, lpad(to_hex(n % 500 + 1), 32, '0')::uuid, 'a', '{{}}', {moment}
+        FROM generate_series(1, {ROWS}) AS n;
+        INSERT INTO notifications SELECT {number}, lpad(to_hex(n % 500 + 1), 32, '0')::uuid, 's', 'b',
+            CASE n % 100 WHEN 0 THEN 'queued' ELSE 'sent' END, 1, {moment}, {moment}, {moment}
+        FROM generate_series(1, {ROWS}) AS n;
+        ANALYZE;
     """)
     try:
         yield
     finally:
-        await connection.execute("TRUNCATE users, documents, events")
+        await connection.execute("TRUNCATE users, documents, events CASCADE")
         await connection.close()
 
 
@@ -69,19 +79,85 @@ def documents(sort: Any, **filters: Any) -> Any:
 async def test_a_list_walks_its_index(
     database: Database, direct: asyncpg.Connection, listing: UserListing | DocumentListing, index: str
 ) -> None:
+    async def read() -> None:
+        async with database.reader() as reader:
+            if isinstance(listing, UserListing):
+                await reader.users.list(listing)
+            else:
+                await reader.documents.list_with_owners(listing)
+
+    plan = await explained(database._sessions, direct, read)
+    assert index in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+async def explained(
+    sessions: async_sessionmaker[AsyncSession],
+    direct: asyncpg.Connection,
+    read: Callable[[], Awaitable[None]],
+) -> str:
+    """The plan of the one statement that `read` sends."""
     sent: list[tuple[str, Any]] = []
 
     def note(_c: object, _u: object, statement: str, parameters: Any, _x: object, _m: object) -> None:
         sent.append((statement, parameters))
 
-    async with database.reader() as reader:
-        bind = reader._session.sync_session.get_bind()
-        event.listen(bind, "before_cursor_execute", note)
-        if isinstance(listing, UserListing):
-            await reader.users.list(listing)
-        else:
-            await reader.documents.list_with_owners(listing)
+    bind = sessions.kw["bind"].sync_engine
+    event.listen(bind, "before_cursor_execute", note)
+    try:
+        await read()
+    finally:
+        event.remove(bind, "before_cursor_execute", note)
     ((statement, parameters),) = sent
-    plan = "\n".join(row[0] for row in await direct.fetch(f"EXPLAIN {statement}", *parameters))
-    assert index in plan, plan
+    return "\n".join(row[0] for row in await direct.fetch(f"EXPLAIN {statement}", *parameters))
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("of", ["attachments", "activity", "notifications"])
+async def test_the_newest_are_read_from_an_index(
+    database: Database, direct: asyncpg.Connection, of: str
+) -> None:
+    async def read() -> None:
+        async with database.reader() as reader:
+            assert len(await getattr(reader, of).list(Newest(OWNER, (PLACE[0], OWNER), 9))) > 0
+
+    plan = await explained(database._sessions, direct, read)
+    assert f"{of}_by_" in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_claim_reads_what_is_due_and_no_more(database: Database, direct: asyncpg.Connection) -> None:
+    async def claim() -> None:
+        async with database.unit_of_work() as work:
+            moment = datetime(2026, 1, 2, tzinfo=UTC)
+            assert len(await work.notifications.claim(OWNER, moment, moment, 5)) == 5
+
+    plan = await explained(database._sessions, direct, claim)
+    assert "notifications_due" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.usefixtures("filled")
+async def test_the_log_is_read_from_its_index(database: Database, direct: asyncpg.Connection) -> None:
+    xid = await direct.fetchval("SELECT max(xid) FROM events")
+
+    async def read() -> None:
+        assert len(await database.events.after(f"{xid:016x}{1:016x}", 9)) == 9
+
+    plan = await explained(database._sessions, direct, read)
+    assert "events_by_position" in plan, plan
+    assert "Sort" not in plan, plan
+
+
+@pytest.mark.usefixtures("filled")
+async def test_an_export_begins_before_its_last_row_is_found(
+    database: Database, direct: asyncpg.Connection
+) -> None:
+    async def export() -> None:
+        async with database.snapshot() as exports:
+            await anext(exports.documents(replace(documents("created_at"), limit=None)))
+
+    plan = await explained(database._snapshots, direct, export)
+    assert "documents_by_created_at" in plan, plan
+    assert "Sort" not in plan, plan

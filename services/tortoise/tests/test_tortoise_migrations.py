@@ -18,13 +18,16 @@ async def test_many_at_once_migrate_once(stand: Databases) -> None:
         for _ in range(3):
             migrations.create_task(service.migrate(Settings(database_url=url)))
     connection = await asyncpg.connect(url)
-    applied = await connection.fetch("SELECT name FROM tortoise_migrations")
+    applied = await connection.fetch("SELECT name FROM tortoise_migrations ORDER BY name")
     await connection.close()
-    assert [row["name"] for row in applied] == ["0001_users_and_documents"]
+    assert [row["name"] for row in applied] == [
+        "0001_users_and_documents",
+        "0002_background_and_real_time",
+    ]
 
 
 async def test_the_models_ask_for_no_further_migration(url: str) -> None:
-    context = await open_context({"dsn": url})
+    context = await open_context(default={"dsn": url})
     with context:
         assert context.apps is not None
         assert await MigrationAutodetector(context.apps, APPS).changes() == []

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +13,14 @@ import pytest
 
 from assay.stand import Databases
 from shared.errors import NotFound
+from shared.ports.backend import UnitOfWork
 from shared.schemas.documents import DocumentListing
+from shared.schemas.pages import Newest
 from shared.schemas.users import UserListing
 from shared.settings import Settings
 from tortoise_service import service
 from tortoise_service.database import Database, open_database
+from tortoise_service.models import position
 
 FILL = """
     INSERT INTO users
@@ -30,7 +33,16 @@ FILL = """
         now() - number * interval '2 seconds'
     FROM (SELECT id, 4 * row_number() OVER () AS first FROM users) AS owner,
         generate_series(first, first + 3) AS number;
-    ANALYZE users, documents;
+    INSERT INTO attachments (id, document_id, filename, media_type, size, sha256, created_at)
+    SELECT gen_random_uuid(), id, 'f', 'text/plain', 1, 'ab', created_at FROM documents;
+    INSERT INTO activity (id, user_id, action, detail, created_at)
+    SELECT gen_random_uuid(), owner_id, 'read', '{}', created_at FROM documents;
+    INSERT INTO notifications (id, user_id, subject, body, status, attempts, created_at, due_at)
+    SELECT gen_random_uuid(), owner_id, 's', 'b', 'sent', 1, created_at, created_at
+    FROM documents;
+    UPDATE notifications SET status = 'queued' WHERE id IN (SELECT id FROM notifications LIMIT 20);
+    INSERT INTO room_posts SELECT 'room' || n % 50, n, n, '{}', now() FROM generate_series(1, 5000) AS n;
+    ANALYZE;
 """
 USERS = UserListing("created_at", descending=False, after=None, prefix=None, limit=51)
 DOCUMENTS = DocumentListing(
@@ -143,3 +155,54 @@ async def test_owners_are_looked_up_by_their_key(
         with pytest.raises(NotFound):
             await reader.documents.get_with_owner(SOMEBODY)
     assert await _indexes(filled[1], sent) == {"documents_pkey", "users_pkey"}
+
+
+PAGE = Newest(SOMEBODY, (MOMENT, SOMEBODY), 51)
+
+
+@pytest.mark.parametrize(
+    ("operate", "indexes"),
+    [
+        (lambda work: work.attachments.list(PAGE), {"attachments_by_document"}),
+        (lambda work: work.attachments.known([SOMEBODY]), {"attachments_pkey"}),
+        (lambda work: work.activity.list(PAGE), {"activity_by_user"}),
+        (lambda work: work.notifications.list(PAGE), {"notifications_by_user"}),
+        (
+            lambda work: work.notifications.claim(SOMEBODY, MOMENT, MOMENT, 3),
+            {"notifications_due", "notifications_pkey", "users_pkey"},
+        ),
+        (lambda work: work.rooms.after("room7", 9), {"room_posts_pkey"}),
+    ],
+)
+async def test_what_belongs_to_one(
+    filled: tuple[Database, asyncpg.Connection],
+    sent: pytest.LogCaptureFixture,
+    operate: Callable[[UnitOfWork], Awaitable[object]],
+    indexes: set[str],
+) -> None:
+    async with filled[0].unit_of_work() as work:
+        await operate(work)
+    assert await _indexes(filled[1], sent) == indexes
+
+
+async def test_the_log_is_read_on_from_a_position(
+    filled: tuple[Database, asyncpg.Connection], sent: pytest.LogCaptureFixture
+) -> None:
+    assert await filled[0].events.after(position(1, 0), 51)
+    assert await _indexes(filled[1], sent) == {"events_by_position"}
+
+
+async def test_an_export_begins_with_its_first_rows(
+    filled: tuple[Database, asyncpg.Connection], sent: pytest.LogCaptureFixture
+) -> None:
+    async with filled[0].snapshot() as exports:
+        documents = exports.documents(replace(DOCUMENTS, limit=None))
+        await anext(documents)
+        await documents.aclose()
+    declared = next(record.args for record in sent.records if "DECLARE" in str(record.args))
+    assert isinstance(declared, tuple)
+    statement = str(declared[0]).partition(" FOR ")[2]
+    async with filled[1].transaction():
+        await filled[1].execute("SET LOCAL cursor_tuple_fraction = 0.01")
+        plan = await filled[1].fetch(f"EXPLAIN DECLARE c CURSOR FOR {statement}")
+    assert "Index Scan using documents_by_created_at" in plan[0][0]

@@ -40,6 +40,14 @@ class TransferConflict(Misplaced):
         self.unknown_owner = unknown_owner
 
 
+class KeyReused(Refused):
+    """The idempotency key came with another request before; nothing changed."""
+
+
+class PositionLost(Exception):
+    """The change feed cannot go on from there without the risk of a gap."""
+
+
 class Unavailable(Exception):
     """The database cannot be reached, refuses, or has no connection free: 503.
 

@@ -1,21 +1,36 @@
 """One settings object for all services, read from the environment, equal for all layers."""
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.rules.smtp_urls import smtp_server
+
 _POSTGRESQL = re.compile(r"^(?:postgres|postgresql|asyncpg)(?:\+[a-z0-9]+)?://")
+
+AUTH_SECRET_MIN_BYTES = 32
+
+SECRETS_FOLDER = Path("/run/secrets")
+"""Where container engines put secrets: one file for each, named as its variable in lower case."""
+
+_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*").fullmatch
 
 Seconds = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
-    """Every variable, once. Times are in seconds, sizes in bytes."""
+    """Every variable, once. Times are in seconds, sizes in bytes. The environment comes before files."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        secrets_dir=SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None,
+    )
 
     database_url: str = Field("postgresql://localhost/assay", description="Where PostgreSQL is; any spelling")
     mongodb_url: str = Field(
@@ -30,9 +45,79 @@ class Settings(BaseSettings):
     )
     request_timeout: Seconds = Field(30.0, description="How long a request may take before 504")
     shutdown_grace: Seconds = Field(10.0, description="How long a shutdown may take")
+    export_connections: int = Field(2, ge=1, description="Connections that only exports use")
+    export_timeout: Seconds = Field(240.0, description="How long an export may take before it is broken off")
+    stall_timeout: Seconds = Field(20.0, description="How long a reader may leave a stream's chunk unread")
+    announce_seconds: Seconds = Field(
+        0.05, description="How long commits are gathered before other processes are told of the next ones"
+    )
+    heartbeat_seconds: Seconds = Field(15.0, description="Silence on a stream of events before a comment")
+    client_lease: Seconds = Field(
+        45.0, description="How long a WebSocket client is known whose process is gone; longer than a restart"
+    )
+    files_url: str = Field(
+        default_factory=lambda: (Path.cwd() / "assay-files").as_uri(),
+        description="Where attachments' bytes are: file:///folder or s3://bucket/prefix",
+    )
+    max_upload_bytes: int = Field(64 * 1024 * 1024, ge=0, description="The largest file to upload")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Who takes mail: smtp://[user:password@]host[:port], smtps://… for TLS from the start",
+    )
+    mail_from: str = Field("assay@localhost", description="The sender of mails")
+    mail_pause: Seconds = Field(
+        5.0, description="The first pause after a failed try; each next is 4 times it"
+    )
+    mail_lease: Seconds = Field(
+        60.0,
+        description="How long a process has for one mail before another takes it; more than a send takes",
+    )
+    sweep_seconds: Seconds = Field(
+        600.0, description="How often bytes without a row and what is older than a day are swept"
+    )
+    orphan_seconds: Seconds = Field(
+        3_600.0, description="How long bytes may have no row: longer than an upload takes"
+    )
+    auth_secret: SecretStr | None = Field(
+        None, description="Signs access tokens (HS256), 32 bytes or more; without it only loopback is served"
+    )
+    allowed_origins: frozenset[str] = Field(
+        frozenset(), description="Origins of pages that may open a WebSocket, as a JSON array"
+    )
+    root_path: str = Field(
+        "", description="The prefix that a gateway takes off before it passes requests on, such as /asyncpg"
+    )
     dashboard_ttl: Annotated[float, Field(ge=0)] = Field(5.0, description="How long a dashboard is kept")
     server_timing: bool = Field(default=False, description="Whether answers carry Server-Timing")
     cursor_secret: SecretStr | None = Field(None, description="Seals page cursors; else a stored one does")
+
+    @field_validator("auth_secret")
+    @classmethod
+    def _is_long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < AUTH_SECRET_MIN_BYTES:
+            raise ValueError(f"must have {AUTH_SECRET_MIN_BYTES} bytes or more")
+        return secret
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_prefix(cls, path: str) -> str:
+        if _PREFIX(path) is None:
+            raise ValueError("must be empty or segments with a slash before each, such as /asyncpg")
+        return path
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _names_a_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            smtp_server(url.get_secret_value())
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_a_sender(cls, sender: str) -> str:
+        if re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", sender) is None:
+            raise ValueError("must be a plain mail address in ASCII")
+        return sender
 
     @property
     def statement_timeout(self) -> float:
@@ -50,6 +135,14 @@ def postgresql_url(url: str, scheme: str = "postgresql") -> str:
     if not _POSTGRESQL.match(url):
         raise ValueError("DATABASE_URL must start with postgresql://")
     return _POSTGRESQL.sub(f"{scheme}://", url, count=1)
+
+
+def check_database_url(settings: Settings, database: Literal["postgresql", "mongodb"]) -> None:
+    """Raises ValueError where the URL of a service's database is none."""
+    if database == "postgresql":
+        postgresql_url(settings.database_url)
+    elif not settings.mongodb_url.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("MONGODB_URL must start with mongodb://")
 
 
 def database_of(url: str) -> str:

@@ -14,7 +14,7 @@ from asyncpg_service.models import (
     to_document,
     to_owned_document,
 )
-from asyncpg_service.statements import Arguments, accepted, documents_page
+from asyncpg_service.statements import Arguments, accepted, documents_page, savepoint
 from shared import ports
 from shared.errors import NotFound, PreconditionFailed, TransferConflict, UnknownOwner
 from shared.rules.etags import Versions
@@ -92,18 +92,19 @@ class Documents(ports.documents.Documents):
 
     async def create_many(self, documents: Sequence[DocumentRecord]) -> None:
         try:
-            await self._conn.execute(
-                _INSERT_MANY,
-                [document.id for document in documents],
-                [document.owner_id for document in documents],
-                [document.title for document in documents],
-                [document.title_key for document in documents],
-                [orjson.dumps(document.title_words) for document in documents],
-                [document.content_json for document in documents],
-                [len(document.content_json) for document in documents],
-                [orjson.dumps(document.tags) for document in documents],
-                documents[0].created_at,
-            )
+            async with savepoint(self._conn):
+                await self._conn.execute(
+                    _INSERT_MANY,
+                    [document.id for document in documents],
+                    [document.owner_id for document in documents],
+                    [document.title for document in documents],
+                    [document.title_key for document in documents],
+                    [orjson.dumps(document.title_words) for document in documents],
+                    [document.content_json for document in documents],
+                    [len(document.content_json) for document in documents],
+                    [orjson.dumps(document.tags) for document in documents],
+                    documents[0].created_at,
+                )
         except ForeignKeyViolationError as error:
             raise UnknownOwner(await self._ownerless(documents)) from error
 

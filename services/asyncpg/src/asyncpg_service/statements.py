@@ -1,16 +1,63 @@
-"""Statements that are put together: the pages of listings. Values are always arguments."""
+"""Statements that are put together (values are always arguments), and what is forgotten in sets."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 
 import orjson
 
+from asyncpg_service.models import Connection
 from shared.rules.etags import Versions
 from shared.rules.filters import Condition
 from shared.rules.text_keys import prefix_end
 from shared.schemas.documents import DocumentListing
+from shared.schemas.pages import Newest
 from shared.schemas.users import UserListing
 
 _USER_KEYS = {"created_at": "created_at", "name": "name_key", "email": "email_key"}
 _DOCUMENT_KEYS = {"created_at": "created_at", "updated_at": "updated_at", "title": "title_key"}
 _ORDERS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+FORGOTTEN = "forgotten"
+"""The type of the log's first entry where there were others before it."""
+AT_ONCE = 5_000
+"""Rows that one statement removes at most."""
+# The log goes from its start in order, and the last entry that goes stays to say so: whoever reads on from
+# before it meets it, and knows that entries are missing.
+_FORGET_EVENTS = f"""
+    WITH first AS (
+        SELECT xid, seq, at < $1 AND xid < pg_snapshot_xmin(pg_current_snapshot()) AS old
+        FROM events ORDER BY xid, seq LIMIT {AT_ONCE}
+    ), going AS (
+        SELECT seq, row_number() OVER (ORDER BY xid DESC, seq DESC) AS place
+        FROM (SELECT xid, seq, bool_and(old) OVER (ORDER BY xid, seq) AS old FROM first) AS first WHERE old
+    ), gone AS (
+        DELETE FROM events USING going WHERE events.seq = going.seq AND place > 1
+    ), marked AS (
+        UPDATE events SET type = '{FORGOTTEN}' FROM going
+        WHERE events.seq = going.seq AND place = 1 AND type <> '{FORGOTTEN}'
+    )
+    SELECT count(*) FROM going
+"""
+# what another sweeper is just removing, or a request is just taking anew, is passed over
+_FORGET = f"""
+    WITH gone AS (
+        DELETE FROM {{table}} WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM {{table}} WHERE {{old}} LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED
+        )) RETURNING 1
+    )
+    SELECT count(*) FROM gone
+"""
+# a room counts on for as long as somebody is in it
+_LEFT = """
+    posted_at < $1 AND name NOT IN (SELECT unnest(rooms) FROM clients UNION ALL SELECT '@' || id FROM clients)
+"""
+FORGET = (
+    _FORGET_EVENTS,
+    _FORGET.format(table="idempotency_keys", old="created_at < $1"),
+    _FORGET.format(table="room_posts", old="at < $1"),
+    _FORGET.format(table="rooms", old=_LEFT),
+)
+"""Each takes a time, removes `AT_ONCE` older rows at most, and answers how many it found."""
 
 
 class Arguments(list[object]):
@@ -23,6 +70,23 @@ class Arguments(list[object]):
 
 def accepted(expected: Versions) -> list[int] | None:
     return None if expected is None else sorted(expected)
+
+
+def savepoint(conn: Connection) -> AbstractAsyncContextManager[Any]:
+    """Where a statement may fail and another one is to follow it: in a transaction, a savepoint; outside
+    of one nothing, and no round trip."""
+    return conn.transaction() if conn.is_in_transaction() else nullcontext()
+
+
+def newest_page(of: str, listing: Newest, arguments: Arguments) -> str:
+    """`of` is the column of what the rows belong to."""
+    conditions = f"{of} = {arguments.add(listing.of)}"
+    if listing.after is not None:
+        created_at, row_id = map(arguments.add, listing.after)
+        conditions += f" AND (created_at, id) < ({created_at}, {row_id})"
+    return f"""
+        WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT {arguments.add(listing.limit)}
+    """
 
 
 def users_page(listing: UserListing, arguments: Arguments) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 from asyncpg import UniqueViolationError
 
 from asyncpg_service.models import USER, Connection, to_user
-from asyncpg_service.statements import Arguments, accepted, users_page
+from asyncpg_service.statements import Arguments, accepted, savepoint, users_page
 from shared import ports
 from shared.errors import EmailTaken, NotFound, PreconditionFailed
 from shared.rules.batches import repeats
@@ -37,7 +37,7 @@ _UPDATE = f"""
         AND (email, name) IS DISTINCT FROM (coalesce($3, email), coalesce($5, name))
     RETURNING {USER}
 """
-# the user's documents go along, by their foreign key
+# what is the user's goes along, by its foreign keys
 _DELETE = "DELETE FROM users WHERE id = $1 AND ($2::integer[] IS NULL OR version = ANY ($2)) RETURNING id"
 
 
@@ -59,15 +59,16 @@ class Users(ports.users.Users):
         if repeated:
             raise EmailTaken(sorted(repeated | await self._taken(keys)))
         try:
-            await self._conn.execute(
-                _INSERT_MANY,
-                [user.id for user in users],
-                [user.email for user in users],
-                keys,
-                [user.name for user in users],
-                [user.name_key for user in users],
-                users[0].created_at,
-            )
+            async with savepoint(self._conn):
+                await self._conn.execute(
+                    _INSERT_MANY,
+                    [user.id for user in users],
+                    [user.email for user in users],
+                    keys,
+                    [user.name for user in users],
+                    [user.name_key for user in users],
+                    users[0].created_at,
+                )
         except UniqueViolationError as error:
             raise EmailTaken(sorted(await self._taken(keys))) from error
 

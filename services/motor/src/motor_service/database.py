@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from functools import partial
 from secrets import token_bytes
 from types import TracebackType
 from typing import Self
@@ -21,22 +23,49 @@ from pymongo.errors import (
 )
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
+from motor_service.activity import Activity
+from motor_service.attachments import Attachments
 from motor_service.dashboard import Dashboard
 from motor_service.documents import Documents
+from motor_service.events import Events
+from motor_service.exports import Exports
+from motor_service.idempotency import Idempotency
 from motor_service.models import Row
-from motor_service.statements import Client, Connection
+from motor_service.notifications import Notifications
+from motor_service.rooms import Rooms
+from motor_service.statements import Client, Connection, forget_old, forget_rooms
 from motor_service.statements import Database as MotorDatabase
 from motor_service.users import Users
-from shared.errors import TimedOut, Unavailable
+from shared.errors import KeyReused, Refused, TimedOut, Unavailable
 from shared.gate import Gate
-from shared.ports.backend import PoolState
+from shared.ports.backend import Effect, PoolState, Refusal
+from shared.schemas.idempotency import KeptAnswer, KeyedRequest
 from shared.settings import Settings, database_of
 from shared.trips import current_trips
 
 # lock time-out, write concern not met in time, the server's own limits of time
 _TIMED_OUT = {24, 64, 202, 262}
 # a server that goes away or is not (any more) the primary; operations that it killed; rows that others hold
-_UNAVAILABLE = {6, 7, 43, 91, 112, 175, 189, 237, 246, 251, 290, 10107, 11600, 11601, 11602, 13435, 13436}
+_UNAVAILABLE = {
+    6,
+    7,
+    43,
+    91,
+    112,
+    175,
+    189,
+    237,
+    239,
+    246,
+    251,
+    290,
+    10107,
+    11600,
+    11601,
+    11602,
+    13435,
+    13436,
+}
 
 
 def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | None:
@@ -71,6 +100,18 @@ class Reader:
         return Documents(self._conn)
 
     @property
+    def attachments(self) -> Attachments:
+        return Attachments(self._conn)
+
+    @property
+    def activity(self) -> Activity:
+        return Activity(self._conn)
+
+    @property
+    def notifications(self) -> Notifications:
+        return Notifications(self._conn)
+
+    @property
     def dashboard(self) -> Dashboard:
         return Dashboard(self._conn)
 
@@ -100,23 +141,74 @@ class UnitOfWork(Reader):
         self._trips = current_trips.get(None)
         self._before = self._trips.count if self._trips else 0
 
+    @property
+    def rooms(self) -> Rooms:
+        return Rooms(self._conn)
+
     def _has_sent(self) -> bool:
         return self._trips is None or self._trips.count > self._before
 
 
 class Database:
-    def __init__(self, database: MotorDatabase, gate: Gate, seconds: float) -> None:
+    def __init__(self, database: MotorDatabase, settings: Settings) -> None:
         self._database = database
-        self._gate = gate
-        self._seconds = seconds
+        self._gate = Gate(settings.pool_size, settings.pool_timeout)
+        self._export_gate = Gate(settings.export_connections, settings.pool_timeout)
+        self._seconds = settings.statement_timeout
         # half of the request's time is left for the attempt that succeeds
-        self._conn = Connection(database, patience=seconds / 2)
+        self._patience = self._seconds / 2
+        self._conn = Connection(database, self._patience)
+        self._events = Events(database, self.reader, _translating, patience=self._seconds / 4)
+
+    @property
+    def events(self) -> Events:
+        return self._events
 
     def reader(self) -> Reader:
         return Reader(self._conn, self._gate, self._seconds)
 
     def unit_of_work(self) -> UnitOfWork:
         return UnitOfWork(self._conn, self._gate, self._seconds)
+
+    async def once(self, request: KeyedRequest, effect: Effect, refusal: Refusal) -> tuple[KeptAnswer, bool]:
+        async with self.unit_of_work() as unit:
+            try:
+                return await unit._conn.joined(request.key, partial(self._once, request, effect))
+            except KeyReused:
+                raise
+            except Refused as refused:
+                # a transaction here has no savepoints: the refused one is gone, and its claim with it
+                answer = refusal(refused)
+                if answer is None:
+                    raise
+                return await unit._conn.joined(request.key, partial(_keep, request, answer))
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Exports]:
+        await self._export_gate.enter()
+        try:
+            async with _translating(), AsyncExitStack() as stack:
+                opened = await self._database.client.start_session(snapshot=True)
+                session = await stack.enter_async_context(opened)
+                yield Exports(Connection(self._database, self._patience, session), stack)
+        finally:
+            self._export_gate.leave()
+
+    async def forget(self, before: datetime) -> None:
+        for collection, field in (
+            (self._conn.idempotency_keys, "created_at"),
+            (self._conn.idempotency_parts, "created_at"),
+            (self._conn.room_posts, "at"),
+        ):
+            more = True
+            while more:
+                async with self.unit_of_work():
+                    more = await forget_old(collection, field, before)
+        # after their posts: a room that begins anew finds no places taken
+        last: str | None = ""
+        while last is not None:
+            async with self.unit_of_work():
+                last = await forget_rooms(self._conn, before, last)
 
     async def ping(self) -> None:
         async with self.reader():
@@ -126,10 +218,10 @@ class Database:
         async with self.reader():
             return str((await self._database.command("buildInfo"))["version"])
 
-    async def cursor_secret(self) -> bytes:
+    async def secret(self, name: str) -> bytes:
         async with self.reader():
             row = await self._database["secrets"].find_one_and_update(
-                {"_id": "cursor"},
+                {"_id": name},
                 {"$setOnInsert": {"value": token_bytes(32)}},
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
@@ -139,39 +231,80 @@ class Database:
     def pool(self) -> PoolState:
         return PoolState(self._gate.size, self._gate.inside, self._gate.waiting)
 
+    def export_pool(self) -> PoolState:
+        gate = self._export_gate
+        # the driver opens connections as they are needed
+        return PoolState(gate.size, gate.inside, gate.waiting)
+
+    async def _once(self, request: KeyedRequest, effect: Effect, conn: Connection) -> tuple[KeptAnswer, bool]:
+        keys = Idempotency(conn)
+        kept = await keys.claim(request)
+        if kept is not None:
+            return kept, True
+        answer = await effect(UnitOfWork(conn, self._gate, self._seconds))
+        await keys.keep(request, answer)
+        return answer, False
+
+
+async def _keep(request: KeyedRequest, answer: KeptAnswer, conn: Connection) -> tuple[KeptAnswer, bool]:
+    """Unless somebody else's is kept by now."""
+    keys = Idempotency(conn)
+    kept = await keys.claim(request)
+    if kept is not None:
+        return kept, True
+    await keys.keep(request, answer)
+    return answer, False
+
+
+@asynccontextmanager
+async def _translating() -> AsyncIterator[None]:
+    """For what reads outside of the requests' pool."""
+    try:
+        yield
+    except Exception as error:
+        translated = translate(error, outcome_unknown=False)
+        if translated is None:
+            raise
+        raise translated from error
+
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    _use_threads(settings.pool_size)
-    client = open_client(settings)
+    _use_threads(_connections(settings))
+    client = open_client(settings, settings.statement_timeout)
     try:
-        yield Database(
-            client[database_of(settings.mongodb_url)],
-            Gate(settings.pool_size, settings.pool_timeout),
-            settings.statement_timeout,
-        )
+        yield Database(client[database_of(settings.mongodb_url)], settings)
     finally:
         await asyncio.to_thread(_close, client, settings.pool_timeout)
 
 
-def open_client(settings: Settings) -> Client:
-    milliseconds = int(settings.statement_timeout * 1000)
+def open_client(settings: Settings, seconds: float | None) -> Client:
+    """`seconds` is how long a statement may take, without a bound where None."""
+    milliseconds = None if seconds is None else int(seconds * 1000)
+    waiting = int(settings.pool_timeout * 1000)
     client: AsyncIOMotorClient[Row] = AsyncIOMotorClient(
         settings.mongodb_url,
         appname="assay-motor",
         uuidRepresentation="standard",
         tz_aware=True,
         minPoolSize=settings.pool_size,
-        maxPoolSize=settings.pool_size,
+        maxPoolSize=_connections(settings),
         timeoutMS=milliseconds,
-        serverSelectionTimeoutMS=int(settings.pool_timeout * 1000),
-        waitQueueTimeoutMS=int(settings.pool_timeout * 1000),
-        connectTimeoutMS=int(settings.pool_timeout * 1000),
+        # for the fetches of exports and of the change feed, which have no time limit of a statement
+        socketTimeoutMS=milliseconds,
+        serverSelectionTimeoutMS=waiting,
+        waitQueueTimeoutMS=waiting,
+        connectTimeoutMS=waiting,
         w="majority",
         journal=True,
         event_listeners=[RoundTrips()],
     )
     return client
+
+
+def _connections(settings: Settings) -> int:
+    """Those of the requests, those of the exports, and that of the one who follows the change feed."""
+    return settings.pool_size + settings.export_connections + 1
 
 
 def _use_threads(count: int) -> None:
@@ -192,13 +325,17 @@ class RoundTrips(CommandListener):
         """Counted when the answer is there."""
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        _count(event.duration_micros)
+        _count(event)
 
     def failed(self, event: CommandFailedEvent) -> None:
-        _count(event.duration_micros)
+        _count(event)
 
 
-def _count(microseconds: int) -> None:
+_BARE = frozenset({"getMore", "killCursors", "commitTransaction", "abortTransaction"})
+"""Commands that run nothing: they fetch on, or end a cursor or a transaction."""
+
+
+def _count(event: CommandSucceededEvent | CommandFailedEvent) -> None:
     trips = current_trips.get(None)
     if trips is not None:
-        trips.add(microseconds / 1_000_000)
+        trips.add(event.duration_micros / 1_000_000, is_statement=event.command_name not in _BARE)

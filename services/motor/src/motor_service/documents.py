@@ -8,16 +8,19 @@ from uuid import UUID
 from pymongo import ReturnDocument
 
 from motor_service.models import (
+    ATTACHMENT_ADDED,
     DOCUMENT,
+    DOCUMENT_GIVEN,
     OWNED,
     Row,
     from_document,
     identified,
     to_document,
     to_owned_document,
+    touched,
 )
 from motor_service.models import stored as stored_content
-from motor_service.statements import Connection, Session, any_of_all, beyond, condition, in_order
+from motor_service.statements import NEWEST, Connection, Session, document_order, documents_of
 from shared import ports
 from shared.errors import NotFound, PreconditionFailed, TransferConflict, UnknownOwner
 from shared.rules.etags import Versions
@@ -28,14 +31,7 @@ _WITH_OWNER: Sequence[Row] = [
     {"$unwind": "$owner"},
     {"$project": OWNED},
 ]
-# whoever deletes the user at the same moment meets this write, and one of the two starts over
-_GIVEN = {"$inc": {"given": 1}}
-
-_SORT_KEYS = {
-    "created_at": ("created_at", "_id"),
-    "updated_at": ("updated_at", "_id"),
-    "title": ("title_key", "_id"),
-}
+_GIVEN = touched(DOCUMENT_GIVEN)
 
 
 class _NotAllOwned(Exception):
@@ -55,13 +51,15 @@ class Documents(ports.documents.Documents):
         await self._conn.transaction(owners, partial(self._insert_many, documents, rows))
 
     async def get(self, document_id: UUID) -> Document:
-        row = await self._conn.documents.find_one({"_id": document_id}, DOCUMENT)
+        row = await self._conn.documents.find_one({"_id": document_id}, DOCUMENT, session=self._conn.session)
         if row is None:
             raise NotFound
         return to_document(row)
 
     async def get_with_owner(self, document_id: UUID) -> OwnedDocument:
-        found = self._conn.documents_at_once.aggregate([{"$match": {"_id": document_id}}, *_WITH_OWNER])
+        found = self._conn.documents_at_once.aggregate(
+            [{"$match": {"_id": document_id}}, *_WITH_OWNER], session=self._conn.session
+        )
         rows = await found.to_list(None)
         if not rows:
             raise NotFound
@@ -69,34 +67,37 @@ class Documents(ports.documents.Documents):
 
     async def list(self, listing: DocumentListing) -> Sequence[Document]:
         rows = self._conn.documents.find(
-            _listing(listing),
+            documents_of(listing),
             DOCUMENT,
-            sort=in_order(_SORT_KEYS[listing.sort], descending=listing.descending),
-            limit=listing.limit,
-            batch_size=listing.limit,
+            sort=document_order(listing),
+            limit=listing.limit or 0,
+            batch_size=listing.limit or 0,
+            session=self._conn.session,
         )
         return [to_document(row) for row in await rows.to_list(None)]
 
     async def list_with_owners(self, listing: DocumentListing) -> Sequence[OwnedDocument]:
-        order = in_order(_SORT_KEYS[listing.sort], descending=listing.descending)
-        page: Sequence[Row] = [
-            {"$match": _listing(listing)},
-            {"$sort": dict(order)},
-            {"$limit": listing.limit},
-        ]
-        rows = self._conn.documents_at_once.aggregate([*page, *_WITH_OWNER], batchSize=listing.limit + 1)
+        page: list[Row] = [{"$match": documents_of(listing)}, {"$sort": dict(document_order(listing))}]
+        size: dict[str, int] = {}
+        if listing.limit is not None:
+            page.append({"$limit": listing.limit})
+            size["batchSize"] = listing.limit + 1
+        rows = self._conn.documents_at_once.aggregate(
+            [*page, *_WITH_OWNER], session=self._conn.session, **size
+        )
         return [to_owned_document(row) for row in await rows.to_list(None)]
 
     async def count(self, owner_id: UUID) -> int:
-        return await self._conn.documents.count_documents({"owner_id": owner_id})
+        return await self._conn.documents.count_documents({"owner_id": owner_id}, session=self._conn.session)
 
     async def latest(self, owner_id: UUID, count: int) -> Sequence[Document]:
         rows = self._conn.documents.find(
             {"owner_id": owner_id},
             DOCUMENT,
-            sort=in_order(_SORT_KEYS["created_at"], descending=True),
+            sort=NEWEST,
             limit=count,
             batch_size=count,
+            session=self._conn.session,
         )
         return [to_document(row) for row in await rows.to_list(None)]
 
@@ -113,19 +114,27 @@ class Documents(ports.documents.Documents):
                 return stored
 
     async def delete(self, document_id: UUID, expected: Versions) -> None:
+        conn = self._conn
+        filters = identified(document_id, expected)
         while True:
-            found = await self._conn.documents.delete_one(identified(document_id, expected))
-            if found.deleted_count:
+            # without attachments, as most are, one command is all
+            bare = {**filters, ATTACHMENT_ADDED: {"$exists": False}}
+            if (await conn.documents.delete_one(bare, session=conn.session)).deleted_count:
                 return
             stored = await self.get(document_id)
             if expected is not None and stored.version not in expected:
                 raise PreconditionFailed
+            if await conn.transaction([document_id], partial(self._delete, document_id, filters)):
+                return
 
     async def transfer(
         self, document_ids: Sequence[UUID], from_owner_id: UUID, to_owner_id: UUID, moment: datetime
     ) -> int:
         while True:
             if from_owner_id != to_owner_id:
+                # what a larger transaction has done it cannot take back in part: it looks before it moves
+                if self._conn.session is not None:
+                    await self._require_all(document_ids, from_owner_id)
                 move = partial(self._move, document_ids, from_owner_id, to_owner_id, moment)
                 try:
                     await self._conn.transaction([from_owner_id, to_owner_id], move)
@@ -133,9 +142,7 @@ class Documents(ports.documents.Documents):
                     pass
                 else:
                     return len(document_ids)
-            missing = await self._missing(document_ids, from_owner_id)
-            if missing:
-                raise TransferConflict(missing)
+            await self._require_all(document_ids, from_owner_id)
             if from_owner_id == to_owner_id:
                 return len(document_ids)
 
@@ -177,12 +184,23 @@ class Documents(ports.documents.Documents):
         if not (await self._conn.users.update_one(owner, _GIVEN, session=session)).matched_count:
             raise TransferConflict(unknown_owner="to_owner_id")
 
-    async def _missing(self, document_ids: Sequence[UUID], owner_id: UUID) -> Sequence[int]:
+    async def _require_all(self, document_ids: Sequence[UUID], owner_id: UUID) -> None:
         rows = self._conn.documents.find(
-            {"_id": {"$in": document_ids}, "owner_id": owner_id}, {"_id": 1}, batch_size=len(document_ids) + 1
+            {"_id": {"$in": document_ids}, "owner_id": owner_id},
+            {"_id": 1},
+            batch_size=len(document_ids) + 1,
+            session=self._conn.session,
         )
         owned = {row["_id"] for row in await rows.to_list(None)}
-        return [place for place, document_id in enumerate(document_ids) if document_id not in owned]
+        missing = [place for place, document_id in enumerate(document_ids) if document_id not in owned]
+        if missing:
+            raise TransferConflict(missing)
+
+    async def _delete(self, document_id: UUID, filters: Row, session: Session) -> bool:
+        if not (await self._conn.documents.delete_one(filters, session=session)).deleted_count:
+            return False
+        await self._conn.attachments.delete_many({"document_id": document_id}, session=session)
+        return True
 
     async def _set(
         self, document_id: UUID, change: DocumentChange, fields: Row, expected: Versions
@@ -197,6 +215,7 @@ class Documents(ports.documents.Documents):
             {"$set": {**fields, "updated_at": change.updated_at}, "$inc": {"version": 1}},
             projection=DOCUMENT,
             return_document=ReturnDocument.AFTER,
+            session=self._conn.session,
         )
         return changed
 
@@ -211,19 +230,3 @@ def _changed(change: DocumentChange) -> Row:
         "tags": change.tags,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _listing(listing: DocumentListing) -> Row:
-    filters: Row = {}
-    if listing.owner_id is not None:
-        filters["owner_id"] = listing.owner_id
-    if listing.tags:
-        filters["tags"] = {"$all": listing.tags}
-    if listing.words:
-        filters["title_words"] = {"$all": listing.words}
-    if listing.where:
-        filters["$expr"] = {"$and": [condition(asked) for asked in listing.where]}
-    if listing.after is None:
-        return filters
-    places = beyond(_SORT_KEYS[listing.sort], listing.after, descending=listing.descending)
-    return any_of_all(filters, places)

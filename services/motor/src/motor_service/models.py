@@ -12,14 +12,52 @@ from typing import Any
 from bson.int64 import Int64
 
 from shared.rules.etags import Versions
+from shared.schemas.activity import Activity, ActivityRecord
+from shared.schemas.attachments import Attachment
 from shared.schemas.documents import Document, DocumentRecord, OwnedDocument
+from shared.schemas.events import EventRecord, EventType
+from shared.schemas.notifications import Notification
+from shared.schemas.rooms import Client, Post
 from shared.schemas.users import User, UserRecord
 
 Row = dict[str, Any]
 
+DOCUMENT_GIVEN, ACTIVITY_NOTED, NOTIFICATION_QUEUED = "given", "noted", "notified"
+ATTACHMENT_ADDED = "attached"
+"""Counters beside what a client sees, three of a user and one of a document: whoever adds something that goes
+with it counts one up, and by that meets whoever deletes it at the same moment; where there is no counter,
+there is nothing of the kind."""
+
 USER = dict.fromkeys(("email", "name", "version", "created_at", "updated_at"), 1)
 DOCUMENT = dict.fromkeys(("owner_id", "title", "content", "tags", "version", "created_at", "updated_at"), 1)
+TOUCHES = dict.fromkeys((DOCUMENT_GIVEN, ACTIVITY_NOTED, NOTIFICATION_QUEUED), 1)
 OWNED = {**DOCUMENT, **{f"owner.{field}": 1 for field in ("_id", *USER)}}
+
+_SET = "$updateDescription.updatedFields"
+_BEFORE = "$fullDocumentBeforeChange"
+CHANGE: Row = {
+    "collection": "$ns.coll",
+    "operation": "$operationType",
+    "resource_id": "$documentKey._id",
+    "owner_id": {"$ifNull": ["$fullDocument.owner_id", f"{_SET}.owner_id", f"{_BEFORE}.owner_id"]},
+    "previous_owner_id": {
+        "$cond": [{"$ne": [{"$type": f"{_SET}.owner_id"}, "missing"]}, f"{_BEFORE}.owner_id", None]
+    },
+    "version": {"$ifNull": ["$fullDocument.version", f"{_SET}.version", {"$add": [f"{_BEFORE}.version", 1]}]},
+    "at": {"$ifNull": ["$fullDocument.created_at", f"{_SET}.updated_at", "$wallTime"]},
+    "seq": "$fullDocument.seq",
+    "frame": "$fullDocument.frame",
+}
+"""What is read of an entry of a change stream: never the content of a document, but the whole of a post."""
+
+_TYPES: dict[tuple[str, str], EventType] = {
+    ("users", "insert"): "user.created",
+    ("users", "update"): "user.updated",
+    ("users", "delete"): "user.deleted",
+    ("documents", "insert"): "document.created",
+    ("documents", "update"): "document.updated",
+    ("documents", "delete"): "document.deleted",
+}
 
 _MARKED = ("$", "~")
 
@@ -29,6 +67,11 @@ def identified(row_id: object, expected: Versions) -> Row:
     if expected is None:
         return {"_id": row_id}
     return {"_id": row_id, "version": {"$in": sorted(expected)}}
+
+
+def touched(counter: str) -> Row:
+    """The update that counts up: it sets no version, so the change feed leaves it out."""
+    return {"$inc": {counter: 1}}
 
 
 def from_user(user: UserRecord) -> Row:
@@ -83,6 +126,98 @@ def _document(row: Mapping[str, Any]) -> tuple[Any, ...]:
         row["created_at"],
         row["updated_at"],
     )
+
+
+def from_attachment(attachment: Attachment) -> Row:
+    return {
+        "_id": attachment.id,
+        "document_id": attachment.document_id,
+        "filename": attachment.filename,
+        "media_type": attachment.media_type,
+        "size": Int64(attachment.size),
+        "sha256": attachment.sha256,
+        "created_at": attachment.created_at,
+    }
+
+
+def to_attachment(row: Mapping[str, Any]) -> Attachment:
+    return Attachment(
+        row["_id"],
+        row["document_id"],
+        row["filename"],
+        row["media_type"],
+        int(row["size"]),
+        row["sha256"],
+        row["created_at"],
+    )
+
+
+def from_activity(entry: ActivityRecord) -> Row:
+    return {
+        "_id": entry.id,
+        "user_id": entry.user_id,
+        "action": entry.action,
+        "detail": stored(entry.detail),
+        "created_at": entry.created_at,
+    }
+
+
+def to_activity(row: Mapping[str, Any]) -> Activity:
+    return Activity(row["_id"], row["user_id"], row["action"], restored(row["detail"]), row["created_at"])
+
+
+def from_notification(notification: Notification) -> Row:
+    return {
+        "_id": notification.id,
+        "user_id": notification.user_id,
+        "subject": notification.subject,
+        "body": notification.body,
+        "status": notification.status,
+        "attempts": notification.attempts,
+        "created_at": notification.created_at,
+        "sent_at": notification.sent_at,
+        "due_at": notification.created_at,
+        "lease": None,
+    }
+
+
+def to_notification(row: Mapping[str, Any]) -> Notification:
+    return Notification(
+        row["_id"],
+        row["user_id"],
+        row["subject"],
+        row["body"],
+        row["status"],
+        row["attempts"],
+        row["created_at"],
+        row["sent_at"],
+    )
+
+
+def to_client(row: Mapping[str, Any]) -> Client:
+    return Client(row["_id"], row["name"], row["rooms"])
+
+
+def to_post(row: Mapping[str, Any]) -> Post:
+    return Post(row["_id"]["room"], int(row["_id"]["place"]), row["seq"], row["frame"])
+
+
+def to_event(change: Mapping[str, Any]) -> EventRecord:
+    return EventRecord(
+        change["_id"]["_data"],
+        _TYPES[change["collection"], change["operation"]],
+        change["resource_id"],
+        change.get("owner_id") or change["resource_id"],
+        change.get("previous_owner_id"),
+        change["version"],
+        change["at"],
+    )
+
+
+def to_heard(change: Mapping[str, Any]) -> EventRecord | Post:
+    if change["collection"] == "room_posts":
+        return to_post({**change, "_id": change["resource_id"]})
+    return to_event(change)
 
 
 def stored(value: Any) -> Any:

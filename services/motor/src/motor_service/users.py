@@ -7,19 +7,26 @@ from uuid import UUID
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from motor_service.models import USER, Row, from_user, identified, to_user
-from motor_service.statements import Connection, Session, any_of_all, beyond, in_order
+from motor_service.models import (
+    ACTIVITY_NOTED,
+    ATTACHMENT_ADDED,
+    DOCUMENT_GIVEN,
+    NOTIFICATION_QUEUED,
+    TOUCHES,
+    USER,
+    Row,
+    from_user,
+    identified,
+    to_user,
+)
+from motor_service.statements import Connection, Session, user_order, users_of
 from shared import ports
 from shared.errors import EmailTaken, NotFound, PreconditionFailed
 from shared.rules.batches import repeats
 from shared.rules.etags import Versions
-from shared.rules.text_keys import prefix_end
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 
 _DUPLICATE_KEY = 11000
-
-# e-mail keys are unique: an id after them would only keep their index from sorting
-_SORT_KEYS = {"created_at": ("created_at", "_id"), "name": ("name_key", "_id"), "email": ("email_key",)}
 
 
 class Users(ports.users.Users):
@@ -28,7 +35,7 @@ class Users(ports.users.Users):
 
     async def create(self, user: UserRecord) -> None:
         try:
-            await self._conn.users.insert_one(from_user(user))
+            await self._conn.users.insert_one(from_user(user), session=self._conn.session)
         except DuplicateKeyError as error:
             raise EmailTaken from error
 
@@ -45,22 +52,19 @@ class Users(ports.users.Users):
             raise EmailTaken(sorted(await self._taken(keys))) from error
 
     async def get(self, user_id: UUID) -> User:
-        row = await self._conn.users.find_one({"_id": user_id}, USER)
+        row = await self._conn.users.find_one({"_id": user_id}, USER, session=self._conn.session)
         if row is None:
             raise NotFound
         return to_user(row)
 
     async def list(self, listing: UserListing) -> Sequence[User]:
-        keys = _SORT_KEYS[listing.sort]
-        clauses = [] if listing.prefix is None else [_prefix(listing.prefix)]
-        if listing.after is not None:
-            clauses.append(any_of_all({}, beyond(keys, listing.after, descending=listing.descending)))
         rows = self._conn.users.find(
-            {"$and": clauses} if clauses else {},
+            users_of(listing),
             USER,
-            sort=in_order(keys, descending=listing.descending),
-            limit=listing.limit,
-            batch_size=listing.limit,
+            sort=user_order(listing),
+            limit=listing.limit or 0,
+            batch_size=listing.limit or 0,
+            session=self._conn.session,
         )
         return [to_user(row) for row in await rows.to_list(None)]
 
@@ -86,6 +90,7 @@ class Users(ports.users.Users):
         await self._conn.users.insert_many(rows, session=session)
 
     async def _taken(self, keys: Sequence[str]) -> set[int]:
+        # in no transaction: the one whose write was refused is over
         rows = self._conn.users.find(
             {"email_key": {"$in": keys}}, {"_id": 0, "email_key": 1}, batch_size=len(keys) + 1
         )
@@ -103,15 +108,29 @@ class Users(ports.users.Users):
             {"$set": {**fields, "updated_at": change.updated_at}, "$inc": {"version": 1}},
             projection=USER,
             return_document=ReturnDocument.AFTER,
+            session=self._conn.session,
         )
         return changed
 
     async def _delete(self, user_id: UUID, expected: Versions, session: Session) -> None:
-        found = await self._conn.users.delete_one(identified(user_id, expected), session=session)
-        if not found.deleted_count:
-            stored = await self._conn.users.find_one({"_id": user_id}, {"_id": 1}, session=session)
+        conn = self._conn
+        gone = await conn.users.find_one_and_delete(
+            identified(user_id, expected), projection=TOUCHES, session=session
+        )
+        if gone is None:
+            stored = await conn.users.find_one({"_id": user_id}, {"_id": 1}, session=session)
             raise NotFound if stored is None else PreconditionFailed
-        await self._conn.documents.delete_many({"owner_id": user_id}, session=session)
+        # where nobody has touched the user for it, there is nothing of the kind
+        if DOCUMENT_GIVEN in gone:
+            with_attachments = {"owner_id": user_id, ATTACHMENT_ADDED: {"$exists": True}}
+            documents = await conn.documents.distinct("_id", with_attachments, session=session)
+            if documents:
+                await conn.attachments.delete_many({"document_id": {"$in": documents}}, session=session)
+            await conn.documents.delete_many({"owner_id": user_id}, session=session)
+        if ACTIVITY_NOTED in gone:
+            await conn.activity.delete_many({"user_id": user_id}, session=session)
+        if NOTIFICATION_QUEUED in gone:
+            await conn.notifications.delete_many({"user_id": user_id}, session=session)
 
 
 def _changed(change: UserChange) -> Row:
@@ -122,10 +141,3 @@ def _changed(change: UserChange) -> Row:
         "name_key": change.name_key,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _prefix(prefix: str) -> Row:
-    """As ranges of the keys, which the indexes can walk."""
-    end = prefix_end(prefix)
-    within = {"$gte": prefix} if end is None else {"$gte": prefix, "$lt": end}
-    return {"$or": [{"name_key": within}, {"email_key": within}]}

@@ -3,26 +3,42 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from secrets import token_bytes
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 from weakref import WeakSet
 
 import asyncpg
-from sqlalchemy import event, func, literal, select
+from sqlalchemy import NullPool, QueuePool, event, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError, NotSupportedError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 
-from shared.errors import TimedOut, Unavailable
+from shared.errors import Refused, TimedOut, Unavailable
 from shared.gate import Gate
-from shared.ports.backend import PoolState
+from shared.ports.backend import Effect, PoolState, Refusal
 from shared.rules.json_content import read_stored
+from shared.schemas.idempotency import KeptAnswer, KeyedRequest
 from shared.settings import Settings, postgresql_url
 from shared.trips import Counted
+from sqlalchemy_service.activity import Activity
+from sqlalchemy_service.attachments import Attachments
 from sqlalchemy_service.dashboard import Dashboard
 from sqlalchemy_service.documents import Documents
+from sqlalchemy_service.events import Events
+from sqlalchemy_service.exports import Exports
+from sqlalchemy_service.idempotency import Idempotency
 from sqlalchemy_service.models import SecretRow
+from sqlalchemy_service.notifications import Notifications
+from sqlalchemy_service.rooms import Rooms
+from sqlalchemy_service.statements import AT_ONCE, FORGET
 from sqlalchemy_service.users import Users
 
 if TYPE_CHECKING:
@@ -58,7 +74,9 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
     return None
 
 
-class Reader:
+class Borrowed:
+    """A session on one of a pool's connections, which it takes with its first statement."""
+
     outcome_unknown = False
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], gate: Gate) -> None:
@@ -66,20 +84,7 @@ class Reader:
         self._gate = gate
         self._session: AsyncSession
 
-    @property
-    def users(self) -> Users:
-        return Users(self._session)
-
-    @property
-    def documents(self) -> Documents:
-        return Documents(self._session)
-
-    @property
-    def dashboard(self) -> Dashboard:
-        return Dashboard(self._session)
-
     async def __aenter__(self) -> Self:
-        """The session takes its connection with its first statement."""
         await self._gate.enter()
         self._session = self._sessions()
         return self
@@ -89,23 +94,82 @@ class Reader:
     ) -> None:
         try:
             await self._session.close()
+        except Exception as closing:  # noqa: BLE001 - told below, unless something went wrong before
+            error = error or closing
         finally:
             self._gate.leave()
         if error is not None:
             translated = translate(error, outcome_unknown=self.outcome_unknown)
             if translated is not None:
                 raise translated from error
+            if kind is None:
+                raise error
+
+
+class Reader(Borrowed):
+    @property
+    def users(self) -> Users:
+        return Users(self._session)
+
+    @property
+    def documents(self) -> Documents:
+        return Documents(self._session)
+
+    @property
+    def attachments(self) -> Attachments:
+        return Attachments(self._session)
+
+    @property
+    def activity(self) -> Activity:
+        return Activity(self._session)
+
+    @property
+    def notifications(self) -> Notifications:
+        return Notifications(self._session)
+
+    @property
+    def dashboard(self) -> Dashboard:
+        return Dashboard(self._session)
 
 
 class UnitOfWork(Reader):
     outcome_unknown = True
 
+    @property
+    def rooms(self) -> Rooms:
+        return Rooms(self._session)
+
+
+class Transaction(UnitOfWork):
+    """All its operations take effect with its commit, or none does."""
+
+    outcome_unknown = False
+
+    async def commit(self) -> None:
+        self.outcome_unknown = True
+        await self._session.commit()
+
+
+class Snapshot(Borrowed, Exports):
+    """Exports that are read in one transaction."""
+
 
 class Database:
-    def __init__(self, engine: AsyncEngine, gate: Gate) -> None:
-        # nothing is lazy here: no session has a change to flush or an object to expire
-        self._sessions = async_sessionmaker(engine, autoflush=False, expire_on_commit=False)
-        self._gate = gate
+    def __init__(
+        self, requests: AsyncEngine, exports: AsyncEngine, bus: AsyncEngine, settings: Settings
+    ) -> None:
+        self._sessions = _sessions(requests)
+        # on the same connections
+        self._transactions = _sessions(requests.execution_options(isolation_level="READ COMMITTED"))
+        self._snapshots = _sessions(exports)
+        self._export_pool = cast(QueuePool, exports.pool)
+        self._bus = bus
+        self._gate = Gate(settings.pool_size, settings.pool_timeout)
+        self._export_gate = Gate(settings.export_connections, settings.pool_timeout)
+
+    @property
+    def events(self) -> Events:
+        return Events(self._borrowed, self._listening)
 
     def reader(self) -> Reader:
         return Reader(self._sessions, self._gate)
@@ -113,32 +177,87 @@ class Database:
     def unit_of_work(self) -> UnitOfWork:
         return UnitOfWork(self._sessions, self._gate)
 
+    async def once(self, request: KeyedRequest, effect: Effect, refusal: Refusal) -> tuple[KeptAnswer, bool]:
+        async with Transaction(self._transactions, self._gate) as work:
+            answers = Idempotency(work._session)
+            kept = await answers.claim(request)
+            if kept is not None:
+                return kept, True
+            try:
+                async with work._session.begin_nested():
+                    answer = await effect(work)
+            except Refused as refused:
+                refused_answer = refusal(refused)
+                if refused_answer is None:
+                    raise
+                answer = refused_answer
+            await answers.keep(request, answer)
+            await work.commit()
+            return answer, False
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self._snapshots, self._export_gate)
+
+    async def forget(self, before: datetime) -> None:
+        for statement in FORGET:
+            found = AT_ONCE
+            while found == AT_ONCE:
+                async with self.unit_of_work() as work:
+                    found = (await work._session.execute(statement, {"before": before})).scalar_one()
+
     async def ping(self) -> None:
         await self._scalar(select(literal(1)))
 
     async def database_version(self) -> str:
         return str(await self._scalar(select(func.current_setting("server_version"))))
 
-    async def cursor_secret(self) -> bytes:
+    async def secret(self, name: str) -> bytes:
         async with self.unit_of_work() as work:
-            new = insert(SecretRow).values(name="cursor", value=token_bytes(32))
+            new = insert(SecretRow).values(name=name, value=token_bytes(32))
             await work._session.execute(new.on_conflict_do_nothing())
-        return bytes(await self._scalar(select(SecretRow.value).where(SecretRow.name == "cursor")))
+        return bytes(await self._scalar(select(SecretRow.value).where(SecretRow.name == name)))
 
     def pool(self) -> PoolState:
         return PoolState(self._gate.size, self._gate.inside, self._gate.waiting)
 
+    def export_pool(self) -> PoolState:
+        opened = self._export_pool.checkedin() + self._export_pool.checkedout()
+        return PoolState(opened, self._export_gate.inside, self._export_gate.waiting)
+
     async def _scalar(self, statement: Any) -> Any:
+        async with self._borrowed() as session:
+            return await session.scalar(statement)
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[AsyncSession]:
         async with self.reader() as reader:
-            return await reader._session.scalar(statement)
+            yield reader._session
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that no pool has."""
+        try:
+            async with self._bus.connect() as connection:
+                yield connection
+        except Exception as error:
+            translated = translate(error, outcome_unknown=False)
+            if translated is None:
+                raise
+            raise translated from error
+
+
+def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    # nothing is lazy here: no session has a change to flush or an object to expire
+    return async_sessionmaker(engine, autoflush=False, expire_on_commit=False)
 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    connect = Connector(settings)
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connect,
+    connect = Connector(settings, idle=settings.statement_timeout)
+    # a transaction waits there while its reader takes its time
+    connect_export = Connector(settings, idle=settings.stall_timeout + settings.db_timeout)
+    requests = _open_engine(
+        connect,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
@@ -148,29 +267,50 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         pool_reset_on_return=None,
+    )
+    exports = _open_engine(
+        connect_export,
+        pool_size=settings.export_connections,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout,
+        execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+    )
+    bus = _open_engine(connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        await _fill(requests, settings.pool_size)
+        yield Database(requests, exports, bus, settings)
+    finally:
+        try:
+            async with asyncio.timeout(settings.pool_timeout):
+                for engine in (requests, exports, bus):
+                    await engine.dispose()
+        except TimeoutError:
+            connect.terminate()
+            connect_export.terminate()
+
+
+def _open_engine(connect: "Connector", **options: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
         hide_parameters=True,
         # contents are written as bytes once, by the rules; here they only pass
         json_serializer=bytes.decode,
         json_deserializer=read_stored,
+        **options,
     )
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    try:
-        await _fill(engine, settings.pool_size)
-        yield Database(engine, Gate(settings.pool_size, settings.pool_timeout))
-    finally:
-        try:
-            async with asyncio.timeout(settings.pool_timeout):
-                await engine.dispose()
-        except TimeoutError:
-            connect.terminate()
+    return engine
 
 
 class Connector:
-    """Opens the pool's connections. Where that fails nothing was sent yet."""
+    """Opens connections, whose transactions may be idle for some seconds. Where that fails nothing was sent
+    yet."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, idle: float) -> None:
         self._settings = settings
+        self._idle = str(int(idle * 1000))
         self._opened: WeakSet[asyncpg.Connection] = WeakSet()
 
     async def __call__(self) -> asyncpg.Connection:
@@ -185,7 +325,7 @@ class Connector:
                     "application_name": "assay-sqlalchemy",
                     "statement_timeout": milliseconds,
                     "lock_timeout": milliseconds,
-                    "idle_in_transaction_session_timeout": milliseconds,
+                    "idle_in_transaction_session_timeout": self._idle,
                 },
             )
         except (asyncpg.PostgresError, *_TIMED_OUT, *_UNAVAILABLE) as error:
@@ -208,7 +348,9 @@ async def _fill(engine: AsyncEngine, size: int) -> None:
 def _prepare(connection: Any, record: object) -> None:
     # the driver asks the server about each array type once: here, not in somebody's request
     connection.run_async(
-        lambda direct: direct.prepare("SELECT $1::uuid[], $2::text[], $3::integer[], $4::jsonb[]")
+        lambda direct: direct.prepare(
+            "SELECT $1::uuid[], $2::text[], $3::integer[], $4::jsonb[], $5::timestamptz[]"
+        )
     )
 
 
@@ -218,7 +360,16 @@ def _refuse_closed(connection: Any, record: object, proxy: object) -> None:
         raise DisconnectionError
 
 
-_SENDING = ("prepare", "bind_execute", "bind_execute_many", "bind", "execute", "query", "close_statement")
+_SENDING = {
+    "prepare": False,
+    "bind_execute": True,
+    "bind_execute_many": True,
+    "bind": True,
+    "execute": False,
+    "query": True,
+    "close_statement": False,
+}
+"""The protocol's calls that wait for the server, and whether a statement begins to run with them."""
 
 
 class CountedConnection(asyncpg.Connection):

@@ -40,7 +40,7 @@ from sqlalchemy_service.models import (
     DocumentRow,
     UserRow,
 )
-from sqlalchemy_service.statements import accepted, documents_page
+from sqlalchemy_service.statements import accepted, attempt, documents_page
 
 _TEXTS = ARRAY(Text, dimensions=1)
 _MOMENT = bindparam("moment", type_=DOCUMENTS.c.created_at.type)
@@ -200,20 +200,21 @@ class Documents(ports.documents.Documents):
 
     async def create_many(self, documents: Sequence[DocumentRecord]) -> None:
         try:
-            await self._session.execute(
-                _INSERT_MANY,
-                {
-                    "ids": [document.id for document in documents],
-                    "owner_ids": [document.owner_id for document in documents],
-                    "titles": [document.title for document in documents],
-                    "title_keys": [document.title_key for document in documents],
-                    "title_words": [orjson.dumps(document.title_words) for document in documents],
-                    "contents": [document.content_json for document in documents],
-                    "content_bytes": [len(document.content_json) for document in documents],
-                    "tags": [orjson.dumps(document.tags) for document in documents],
-                    "moment": documents[0].created_at,
-                },
-            )
+            async with attempt(self._session):
+                await self._session.execute(
+                    _INSERT_MANY,
+                    {
+                        "ids": [document.id for document in documents],
+                        "owner_ids": [document.owner_id for document in documents],
+                        "titles": [document.title for document in documents],
+                        "title_keys": [document.title_key for document in documents],
+                        "title_words": [orjson.dumps(document.title_words) for document in documents],
+                        "contents": [document.content_json for document in documents],
+                        "content_bytes": [len(document.content_json) for document in documents],
+                        "tags": [orjson.dumps(document.tags) for document in documents],
+                        "moment": documents[0].created_at,
+                    },
+                )
         except IntegrityError as error:
             if isinstance(error.driver_exception, ForeignKeyViolationError):
                 raise UnknownOwner(await self._ownerless(documents)) from error

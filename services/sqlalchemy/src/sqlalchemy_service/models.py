@@ -24,7 +24,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Bundle, DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import UserDefinedType
 
+from shared.schemas.activity import Activity
+from shared.schemas.attachments import Attachment
 from shared.schemas.documents import Document, OwnedDocument
+from shared.schemas.notifications import Notification
+from shared.schemas.rooms import Post
 from shared.schemas.users import User
 
 Shared = TypeVar("Shared")
@@ -40,6 +44,7 @@ class TransactionId(UserDefinedType[int]):
     """A transaction's number, 64 bits wide, that never wraps."""
 
     cache_ok = True
+    render_bind_cast = True
 
     def get_col_spec(self, **_: Any) -> str:
         return "xid8"
@@ -67,6 +72,7 @@ class UserRow(Base):
     version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
 
     __table_args__ = (
         UniqueConstraint("email_key", name="users_email_key_unique"),
@@ -89,6 +95,7 @@ class DocumentRow(Base):
     version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
 
     owner: Mapped[UserRow] = relationship()
 
@@ -102,6 +109,58 @@ class DocumentRow(Base):
     )
 
 
+class AttachmentRow(Base):
+    __tablename__ = "attachments"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    document_id: Mapped[UUID] = mapped_column(
+        ForeignKey(DocumentRow.id, name="attachments_document", ondelete="CASCADE")
+    )
+    filename: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("attachments_by_document", "document_id", "created_at", "id"),)
+
+
+class ActivityRow(Base):
+    __tablename__ = "activity"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(UserRow.id, name="activity_user", ondelete="CASCADE"))
+    action: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("activity_by_user", "user_id", "created_at", "id"),)
+
+
+class NotificationRow(Base):
+    """The outbox of mails. A worker that takes one makes it due again when its lease ends."""
+
+    __tablename__ = "notifications"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey(UserRow.id, name="notifications_user", ondelete="CASCADE")
+    )
+    subject: Mapped[str]
+    body: Mapped[str]
+    status: Mapped[str]
+    attempts: Mapped[int]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    due_at: Mapped[datetime]
+    lease: Mapped[UUID | None]
+
+    __table_args__ = (
+        Index("notifications_by_user", "user_id", "created_at", "id"),
+        Index("notifications_due", "due_at", postgresql_where=text("status = 'queued'")),
+    )
+
+
 class EventRow(Base):
     """The change feed's log, written by triggers. A reader follows (xid, seq) up to the oldest transaction
     that still runs."""
@@ -109,7 +168,7 @@ class EventRow(Base):
     __tablename__ = "events"
 
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
+    xid: Mapped[int] = mapped_column(TransactionId)
     type: Mapped[str]
     resource_id: Mapped[UUID]
     owner_id: Mapped[UUID]
@@ -117,7 +176,62 @@ class EventRow(Base):
     version: Mapped[int]
     at: Mapped[datetime]
 
-    __table_args__ = (Index("events_by_position", "xid", "seq"),)
+    __table_args__ = (Index("events_by_position", "xid", "seq"), Index("events_by_at", "at"))
+
+
+class KeptAnswerRow(Base):
+    """Answers that are kept for requests that may be repeated; without a status while the first is under
+    way."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]
+    status: Mapped[int | None]
+    location: Mapped[str | None]
+    etag: Mapped[str | None]
+    body: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("idempotency_keys_by_created_at", "created_at"),)
+
+
+class ClientRow(Base):
+    """Who is connected to any process."""
+
+    __tablename__ = "clients"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    rooms: Mapped[list[str]]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("clients_by_expires_at", "expires_at"),)
+
+
+class RoomRow(Base):
+    """How far each room's log has come."""
+
+    __tablename__ = "rooms"
+
+    name: Mapped[str] = mapped_column(KEY, primary_key=True)
+    place: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    posted_at: Mapped[datetime]
+
+    __table_args__ = (Index("rooms_by_posted_at", "posted_at"),)
+
+
+class PostRow(Base):
+    __tablename__ = "room_posts"
+
+    room: Mapped[str] = mapped_column(KEY, primary_key=True)
+    place: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int | None] = mapped_column(BigInteger)
+    frame: Mapped[str]
+    at: Mapped[datetime]
+
+    __table_args__ = (Index("room_posts_by_at", "at"),)
 
 
 class SecretRow(Base):
@@ -145,6 +259,14 @@ class Shaped(Bundle[Shared]):
 
 USERS = Base.metadata.tables["users"]
 DOCUMENTS = Base.metadata.tables["documents"]
+ATTACHMENTS = Base.metadata.tables["attachments"]
+ENTRIES = Base.metadata.tables["activity"]
+NOTIFICATIONS = Base.metadata.tables["notifications"]
+EVENTS = Base.metadata.tables["events"]
+KEPT_ANSWERS = Base.metadata.tables["idempotency_keys"]
+CLIENTS = Base.metadata.tables["clients"]
+ROOMS = Base.metadata.tables["rooms"]
+POSTS = Base.metadata.tables["room_posts"]
 
 _USER = [field.name for field in fields(User)]
 _DOCUMENT = [field.name for field in fields(Document)]
@@ -152,6 +274,10 @@ _DOCUMENT = [field.name for field in fields(Document)]
 USER = Shaped(User, *(getattr(UserRow, name) for name in _USER))
 DOCUMENT = Shaped(Document, *(getattr(DocumentRow, name) for name in _DOCUMENT))
 OWNED_DOCUMENT = Shaped(OwnedDocument, *DOCUMENT.exprs, USER)
+ATTACHMENT = Shaped(Attachment, *(getattr(AttachmentRow, field.name) for field in fields(Attachment)))
+ACTIVITY = Shaped(Activity, *(getattr(ActivityRow, field.name) for field in fields(Activity)))
+NOTIFICATION = Shaped(Notification, *(getattr(NotificationRow, field.name) for field in fields(Notification)))
+POST = Shaped(Post, *(getattr(PostRow, field.name) for field in fields(Post)))
 
 USER_COLUMNS = [USERS.c[name] for name in _USER]
 """What a statement on the table itself returns of a user, in the order of `User`."""

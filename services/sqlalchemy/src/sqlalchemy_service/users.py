@@ -29,7 +29,7 @@ from shared.rules.batches import repeats
 from shared.rules.etags import Versions
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 from sqlalchemy_service.models import USER, USER_COLUMNS, USERS, UserRow
-from sqlalchemy_service.statements import accepted, users_page
+from sqlalchemy_service.statements import accepted, attempt, users_page
 
 _INSERT = insert(USERS)
 _NEW = (
@@ -107,17 +107,18 @@ class Users(ports.users.Users):
         if repeated:
             raise EmailTaken(sorted(repeated | await self._taken(keys)))
         try:
-            await self._session.execute(
-                _INSERT_MANY,
-                {
-                    "ids": [user.id for user in users],
-                    "emails": [user.email for user in users],
-                    "email_keys": keys,
-                    "names": [user.name for user in users],
-                    "name_keys": [user.name_key for user in users],
-                    "moment": users[0].created_at,
-                },
-            )
+            async with attempt(self._session):
+                await self._session.execute(
+                    _INSERT_MANY,
+                    {
+                        "ids": [user.id for user in users],
+                        "emails": [user.email for user in users],
+                        "email_keys": keys,
+                        "names": [user.name for user in users],
+                        "name_keys": [user.name_key for user in users],
+                        "moment": users[0].created_at,
+                    },
+                )
         except IntegrityError as error:
             if isinstance(error.driver_exception, UniqueViolationError):
                 raise EmailTaken(sorted(await self._taken(keys))) from error

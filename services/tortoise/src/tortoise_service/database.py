@@ -1,28 +1,39 @@
-"""The pool: opened, closed, counted; and what its errors mean to the rest."""
+"""The pools: opened, closed, counted; and what its errors mean to the rest."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import Token
+from datetime import datetime
 from secrets import token_bytes
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import asyncpg
-from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.base.client import BaseDBAsyncClient
 
 # a context's own `with` keeps one token for all tasks, and here many requests are inside at once
 from tortoise.context import TortoiseContext, _current_context
 from tortoise.exceptions import TransactionManagementError
 
-from shared.errors import TimedOut, Unavailable
+from shared.errors import Refused, TimedOut, Unavailable
 from shared.gate import Gate
-from shared.ports.backend import PoolState
+from shared.ports.backend import Effect, PoolState, Refusal
+from shared.schemas.idempotency import KeptAnswer, KeyedRequest
 from shared.settings import Settings, postgresql_url
 from shared.trips import Counted
+from tortoise_service import statements
+from tortoise_service.activity import Activity
+from tortoise_service.attachments import Attachments
 from tortoise_service.dashboard import Dashboard
 from tortoise_service.documents import Documents
+from tortoise_service.events import Events
+from tortoise_service.exports import Exports
+from tortoise_service.idempotency import Idempotency
 from tortoise_service.models import SecretRow
+from tortoise_service.notifications import Notifications
+from tortoise_service.rooms import Rooms
 from tortoise_service.users import Users
 
 if TYPE_CHECKING:
@@ -40,6 +51,8 @@ _UNAVAILABLE = (
     asyncpg.InternalClientError,
     OSError,
 )
+_LEAVING = 1.0
+"""Seconds in which a transaction's connection is whole again, or given up."""
 
 
 def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | None:
@@ -58,7 +71,7 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
 class Reader:
     outcome_unknown = False
 
-    def __init__(self, context: TortoiseContext, client: "Client", gate: Gate) -> None:
+    def __init__(self, context: TortoiseContext, client: BaseDBAsyncClient, gate: Gate) -> None:
         self._context = context
         self._client = client
         self._gate = gate
@@ -71,6 +84,18 @@ class Reader:
     @property
     def documents(self) -> Documents:
         return Documents(self._client)
+
+    @property
+    def attachments(self) -> Attachments:
+        return Attachments(self._client)
+
+    @property
+    def activity(self) -> Activity:
+        return Activity(self._client)
+
+    @property
+    def notifications(self) -> Notifications:
+        return Notifications(self._client)
 
     @property
     def dashboard(self) -> Dashboard:
@@ -95,12 +120,28 @@ class Reader:
 class UnitOfWork(Reader):
     outcome_unknown = True
 
+    @property
+    def rooms(self) -> Rooms:
+        return Rooms(self._client)
+
 
 class Database:
-    def __init__(self, context: TortoiseContext, client: "Client", gate: Gate) -> None:
+    """`client` sends over the pool of requests, `exports` over the exports' own."""
+
+    def __init__(
+        self, settings: Settings, context: TortoiseContext, client: "Client", exports: "Client"
+    ) -> None:
+        self._settings = settings
         self._context = context
         self._client = client
-        self._gate = gate
+        self._gate = Gate(settings.pool_size, settings.pool_timeout)
+        self._exports = exports
+        self._export_gate = Gate(settings.export_connections, settings.pool_timeout)
+        self._events = Events(context, self._borrow, self._listen)
+
+    @property
+    def events(self) -> Events:
+        return self._events
 
     def reader(self) -> Reader:
         return Reader(self._context, self._client, self._gate)
@@ -108,71 +149,155 @@ class Database:
     def unit_of_work(self) -> UnitOfWork:
         return UnitOfWork(self._context, self._client, self._gate)
 
+    async def once(self, request: KeyedRequest, effect: Effect, refusal: Refusal) -> tuple[KeptAnswer, bool]:
+        async with self.unit_of_work(), self._client.transaction() as client:
+            keys = Idempotency(client)
+            kept = await keys.claim(request)
+            if kept is not None:
+                return kept, True
+            try:
+                async with statements.savepoint(client):
+                    answer = await effect(UnitOfWork(self._context, client, self._gate))
+            except Refused as error:
+                refused = refusal(error)
+                if refused is None:
+                    raise
+                answer = refused
+            await keys.keep(request, answer)
+        return answer, False
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Exports]:
+        async with _translated():
+            await self._export_gate.enter()
+            try:
+                async with self._exports.transaction(isolation="repeatable_read", readonly=True) as client:
+                    yield Exports(self._context, client)
+            finally:
+                self._export_gate.leave()
+
+    async def forget(self, before: datetime) -> None:
+        for statement in statements.FORGET:
+            while await self._value(statement, before) == statements.AT_ONCE:
+                pass
+
     async def ping(self) -> None:
         await self._value("SELECT 1")
 
     async def database_version(self) -> str:
         return str(await self._value("SELECT current_setting('server_version')"))
 
-    async def cursor_secret(self) -> bytes:
+    async def secret(self, name: str) -> bytes:
         async with self.reader():
-            made = SecretRow(name="cursor", value=token_bytes(32))
+            made = SecretRow(name=name, value=token_bytes(32))
             await SecretRow.bulk_create([made], ignore_conflicts=True, using_db=self._client)
-            stored = await SecretRow.get(name="cursor", using_db=self._client)
+            stored = await SecretRow.get(name=name, using_db=self._client)
         return bytes(stored.value)
 
     def pool(self) -> PoolState:
         return PoolState(self._client.connections, self._gate.inside, self._gate.waiting)
 
-    async def _value(self, query: str) -> Any:
-        async with self.reader():
-            _, rows = await self._client.execute_query(query)
+    def export_pool(self) -> PoolState:
+        return PoolState(self._exports.connections, self._export_gate.inside, self._export_gate.waiting)
+
+    async def _value(self, query: str, *arguments: object) -> Any:
+        async with self._borrow() as client:
+            _, rows = await client.execute_query(query, list(arguments))
         return rows[0][0]
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncIterator[BaseDBAsyncClient]:
+        async with self.reader():
+            yield self._client
+
+    @asynccontextmanager
+    async def _listen(self) -> AsyncIterator[tuple[BaseDBAsyncClient, asyncpg.Connection]]:
+        """A connection of nobody's pool: one that is given back to a pool no longer listens."""
+        async with _translated():
+            connection = await _connect(**_session(self._settings, self._settings.statement_timeout))
+            try:
+                yield self._client.over(connection), connection
+            finally:
+                connection.terminate()
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except Exception as error:
+        translated = translate(error, outcome_unknown=False)
+        if translated is None:
+            raise
+        raise translated from error
 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    milliseconds = str(int(settings.statement_timeout * 1000))
-    context = await open_context(
-        {
-            "dsn": postgresql_url(settings.database_url),
-            "minsize": settings.pool_size,
-            "maxsize": settings.pool_size,
-            "max_inactive_connection_lifetime": 0,
-            "timeout": settings.pool_timeout,
-            "command_timeout": settings.statement_timeout,
-            "connect": _connect,
-            "connection_class": CountedConnection,
-            "init": _prepare,
-            "application_name": "assay-tortoise",
-            "server_settings": {
-                "statement_timeout": milliseconds,
-                "lock_timeout": milliseconds,
-                "idle_in_transaction_session_timeout": milliseconds,
-            },
-        }
-    )
-    client = cast(Client, context.db())
-    await client.create_connection(with_db=True)
+    context = await open_context(default=_requests(settings), exports=_exports(settings))
+    client, exports = cast(Client, context.db("default")), cast(Client, context.db("exports"))
     try:
-        yield Database(context, client, Gate(settings.pool_size, settings.pool_timeout))
+        await client.create_connection(with_db=True)
+        await exports.create_connection(with_db=True)
+        yield Database(settings, context, client, exports)
     finally:
-        # cut short, it terminates the pool itself
+        # cut short, they terminate their pools themselves
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.pool_timeout):
                 await context.close_connections()
 
 
-async def open_context(credentials: dict[str, Any]) -> TortoiseContext:
-    """Tortoise's state, its connections not yet made."""
+def _session(settings: Settings, idle: float, **more: str) -> dict[str, Any]:
+    """How to connect; `idle` is how many seconds a transaction may do nothing."""
+    milliseconds = str(int(settings.statement_timeout * 1000))
+    return {
+        "dsn": postgresql_url(settings.database_url),
+        "timeout": settings.pool_timeout,
+        "command_timeout": settings.statement_timeout,
+        "connection_class": CountedConnection,
+        "server_settings": {
+            "application_name": "assay-tortoise",
+            "statement_timeout": milliseconds,
+            "lock_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": str(int(idle * 1000)),
+            **more,
+        },
+    }
+
+
+def _requests(settings: Settings) -> dict[str, Any]:
+    return _session(settings, settings.statement_timeout) | {
+        "minsize": settings.pool_size,
+        "maxsize": settings.pool_size,
+        "max_inactive_connection_lifetime": 0,
+        "connect": _connect,
+        "init": _prepare,
+    }
+
+
+def _exports(settings: Settings) -> dict[str, Any]:
+    # who leaves an export unread is broken off by the export: the server's patience only outlasts that
+    unread = settings.export_timeout + settings.stall_timeout
+    # the first rows are wanted soon: by an index, where another plan would sort all rows before
+    return _session(settings, unread, cursor_tuple_fraction="0.01") | {
+        "minsize": 0,
+        "maxsize": settings.export_connections,
+        "connect": _connect,
+        "init": _prepare,
+    }
+
+
+async def open_context(**credentials: dict[str, Any]) -> TortoiseContext:
+    """Tortoise's state, its connections not yet made; `credentials` by their names, `default` among them."""
     context = TortoiseContext()
     with context:
-        await context.init(configuration(credentials))
+        await context.init(configuration(**credentials))
     return context
 
 
-def configuration(credentials: dict[str, Any]) -> dict[str, Any]:
-    return {"connections": {"default": {"engine": __name__, "credentials": credentials}}, "apps": APPS}
+def configuration(**credentials: dict[str, Any]) -> dict[str, Any]:
+    connections = {name: {"engine": __name__, "credentials": given} for name, given in credentials.items()}
+    return {"connections": connections, "apps": APPS}
 
 
 APPS = {
@@ -192,6 +317,30 @@ class Client(AsyncpgDBClient):
     @property
     def connections(self) -> int:
         return 0 if self._pool is None else self._pool.get_size()
+
+    @asynccontextmanager
+    async def transaction(self, **options: Any) -> AsyncIterator[TransactionWrapper]:
+        """Tortoise's own never gives back a connection whose `BEGIN` fails or is cancelled. Where this one is
+        left by an error, or has nothing to commit, the pool rolls back as it takes the connection back: that
+        is shielded from cancellation, and has an end."""
+        assert self._pool is not None
+        connection = await self._pool.acquire()
+        transaction = connection.transaction(**options)
+        try:
+            await transaction.__aenter__()
+            yield self.over(connection)
+            if not options.get("readonly"):
+                await transaction.__aexit__(None, None, None)
+        finally:
+            # too late, it is terminated
+            with suppress(TimeoutError):
+                await self._pool.release(connection, timeout=_LEAVING)
+
+    def over(self, connection: Any) -> TransactionWrapper:
+        """A client that sends over this connection alone."""
+        client = TransactionWrapper(self)
+        client._connection = connection
+        return client
 
     async def create_pool(self, **options: Any) -> asyncpg.Pool:
         return await asyncpg.create_pool(
@@ -216,7 +365,16 @@ async def _prepare(conn: asyncpg.Connection) -> None:
     await conn.prepare("SELECT $1::uuid[], $2::text[], $3::integer[]")
 
 
-_SENDING = ("prepare", "bind_execute", "bind_execute_many", "bind", "execute", "query", "close_statement")
+_SENDING = {
+    "prepare": False,
+    "bind_execute": True,
+    "bind_execute_many": True,
+    "bind": True,
+    "execute": False,
+    "query": True,
+    "close_statement": False,
+}
+"""The protocol's calls that wait for the server, and whether a statement begins to run with them."""
 
 
 class CountedConnection(asyncpg.Connection):

@@ -20,7 +20,15 @@ from shared.errors import NotFound, PreconditionFailed, TransferConflict, Unknow
 from shared.rules.etags import Versions
 from shared.schemas.documents import Document, DocumentChange, DocumentListing, DocumentRecord, OwnedDocument
 from tortoise_service.models import DocumentRow, UserRow, to_document, to_owned_document
-from tortoise_service.statements import After, Among, Holds, insert_many, update_returning, with_versions
+from tortoise_service.statements import (
+    After,
+    Among,
+    Holds,
+    insert_many,
+    savepoint,
+    update_returning,
+    with_versions,
+)
 
 _SORT_KEYS = {"created_at": "created_at", "updated_at": "updated_at", "title": "title_key"}
 
@@ -41,7 +49,8 @@ class Documents(ports.documents.Documents):
             for document in documents
         ]
         try:
-            await insert_many(self._client, DocumentRow, orjson.dumps(rows))
+            async with savepoint(self._client):
+                await insert_many(self._client, DocumentRow, orjson.dumps(rows))
         except IntegrityError as error:
             raise UnknownOwner(await self._ownerless(documents)) from error
 
@@ -59,10 +68,10 @@ class Documents(ports.documents.Documents):
             raise NotFound from error
 
     async def list(self, listing: DocumentListing) -> Sequence[Document]:
-        return [to_document(row) for row in await self._listed(listing)]
+        return [to_document(row) for row in await listed(self._client, listing)]
 
     async def list_with_owners(self, listing: DocumentListing) -> Sequence[OwnedDocument]:
-        rows = self._listed(listing).select_related("owner")
+        rows = listed(self._client, listing).select_related("owner")
         return [to_owned_document(row) for row in await rows]
 
     async def count(self, owner_id: UUID) -> int:
@@ -104,20 +113,6 @@ class Documents(ports.documents.Documents):
             raise TransferConflict(missing)
         return len(document_ids)
 
-    def _listed(self, listing: DocumentListing) -> QuerySet[DocumentRow]:
-        key, descending = _SORT_KEYS[listing.sort], "-" if listing.descending else ""
-        filters: list[Q] = [Holds(condition) for condition in listing.where]
-        if listing.owner_id is not None:
-            filters.append(Q(owner_id=listing.owner_id))
-        if listing.tags:
-            filters.append(Q(tags__contains=listing.tags))
-        if listing.words:
-            filters.append(Q(title_words__contains=listing.words))
-        if listing.after is not None:
-            filters.append(After(key, listing.after, descending=listing.descending))
-        rows = DocumentRow.all(using_db=self._client).filter(*filters)
-        return rows.order_by(f"{descending}{key}", f"{descending}id").limit(listing.limit)
-
     async def _changed(
         self, document_id: UUID, change: DocumentChange, expected: Versions
     ) -> DocumentRow | None:
@@ -138,6 +133,22 @@ class Documents(ports.documents.Documents):
         rows = UserRow.filter(Among("id", list(asked), "uuid")).using_db(self._client)
         known = {user_id for (user_id,) in await rows.values_list("id")}
         return [place for place, document in enumerate(documents) if document.owner_id not in known]
+
+
+def listed(client: BaseDBAsyncClient, listing: DocumentListing) -> QuerySet[DocumentRow]:
+    key, descending = _SORT_KEYS[listing.sort], "-" if listing.descending else ""
+    filters: list[Q] = [Holds(condition) for condition in listing.where]
+    if listing.owner_id is not None:
+        filters.append(Q(owner_id=listing.owner_id))
+    if listing.tags:
+        filters.append(Q(tags__contains=listing.tags))
+    if listing.words:
+        filters.append(Q(title_words__contains=listing.words))
+    if listing.after is not None:
+        filters.append(After(key, listing.after, descending=listing.descending))
+    rows = DocumentRow.all(using_db=client).filter(*filters)
+    rows = rows.order_by(f"{descending}{key}", f"{descending}id")
+    return rows if listing.limit is None else rows.limit(listing.limit)
 
 
 _COMPARED = ("title", "content", "tags")

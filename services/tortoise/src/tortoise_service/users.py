@@ -7,6 +7,7 @@ import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import DoesNotExist, IntegrityError
 from tortoise.expressions import F, Q
+from tortoise.queryset import QuerySet
 
 from shared import ports
 from shared.errors import EmailTaken, NotFound, PreconditionFailed
@@ -15,7 +16,14 @@ from shared.rules.etags import Versions
 from shared.rules.text_keys import prefix_end
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 from tortoise_service.models import UserRow, to_user
-from tortoise_service.statements import After, Among, insert_many, update_returning, with_versions
+from tortoise_service.statements import (
+    After,
+    Among,
+    insert_many,
+    savepoint,
+    update_returning,
+    with_versions,
+)
 
 _SORT_KEYS = {"created_at": "created_at", "name": "name_key", "email": "email_key"}
 
@@ -48,7 +56,8 @@ class Users(ports.users.Users):
         try:
             # in the order of the keys: two batches with the same e-mails never wait in a circle
             ordered = sorted(users, key=lambda user: user.email_key)
-            await insert_many(self._client, UserRow, orjson.dumps(ordered))
+            async with savepoint(self._client):
+                await insert_many(self._client, UserRow, orjson.dumps(ordered))
         except IntegrityError as error:
             raise EmailTaken(sorted(await self._taken(keys))) from error
 
@@ -59,13 +68,7 @@ class Users(ports.users.Users):
             raise NotFound from error
 
     async def list(self, listing: UserListing) -> Sequence[User]:
-        key, descending = _SORT_KEYS[listing.sort], "-" if listing.descending else ""
-        rows = UserRow.all(using_db=self._client).order_by(f"{descending}{key}", f"{descending}id")
-        if listing.after is not None:
-            rows = rows.filter(After(key, listing.after, descending=listing.descending))
-        if listing.prefix is not None:
-            rows = rows.filter(_starts("name_key", listing.prefix) | _starts("email_key", listing.prefix))
-        return [to_user(row) for row in await rows.limit(listing.limit)]
+        return [to_user(row) for row in await listed(self._client, listing)]
 
     async def update(self, user_id: UUID, change: UserChange, expected: Versions) -> User:
         while True:
@@ -79,7 +82,7 @@ class Users(ports.users.Users):
                 return stored
 
     async def delete(self, user_id: UUID, expected: Versions) -> None:
-        # the user's documents go along, by their foreign key
+        # what is the user's goes along, by its foreign keys
         while not await with_versions(UserRow.filter(id=user_id), expected).using_db(self._client).delete():
             stored = await self.get(user_id)
             if expected is not None and stored.version not in expected:
@@ -106,6 +109,16 @@ class Users(ports.users.Users):
         rows = UserRow.filter(Among("email_key", keys, "text")).using_db(self._client)
         taken = {key for (key,) in await rows.values_list("email_key")}
         return {place for place, key in enumerate(keys) if key in taken}
+
+
+def listed(client: BaseDBAsyncClient, listing: UserListing) -> QuerySet[UserRow]:
+    key, descending = _SORT_KEYS[listing.sort], "-" if listing.descending else ""
+    rows = UserRow.all(using_db=client).order_by(f"{descending}{key}", f"{descending}id")
+    if listing.after is not None:
+        rows = rows.filter(After(key, listing.after, descending=listing.descending))
+    if listing.prefix is not None:
+        rows = rows.filter(_starts("name_key", listing.prefix) | _starts("email_key", listing.prefix))
+    return rows if listing.limit is None else rows.limit(listing.limit)
 
 
 def _starts(key: str, prefix: str) -> Q:

@@ -6,29 +6,57 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import uuid_utils
 from fastapi import FastAPI
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from shared.http import dashboard, documents, operations, users
+from shared.http import (
+    activity,
+    attachments,
+    dashboard,
+    documents,
+    events,
+    exports,
+    notifications,
+    operations,
+    reports,
+    rooms,
+    users,
+)
+from shared.http.access import OPEN_PATHS, check_scope
 from shared.http.bodies import ClientGone
-from shared.http.cached import CachedBody
-from shared.http.call import Answer, Call, State
-from shared.http.problems import ProblemError, problem_of
+from shared.http.call import Answer, Call, Streamed
+from shared.http.problems import PROBLEM_JSON, ProblemError, problem_of
+from shared.http.rooms import talk
 from shared.http.routing import ContractRoute, RouteTable
+from shared.http.state import State, open_state
+from shared.http.streaming import send_stream
 from shared.registry import Service
 from shared.rules import limits
-from shared.rules.cursors import Cursors
 from shared.settings import Settings
+from shared.starting import why_not_started
 from shared.trips import current_trips
 
 _log = logging.getLogger("assay.http")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % limits.REQUEST_ID_MAX).fullmatch
-_PROBLEM = (b"content-type", b"application/problem+json")
+_READING = ("GET", "HEAD")
+_FAMILIES = (
+    users,
+    documents,
+    attachments,
+    activity,
+    notifications,
+    exports,
+    reports,
+    dashboard,
+    events,
+    rooms,
+    operations,
+)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -50,33 +78,34 @@ class Surface(FastAPI):
         )
         self._service = service
         self._settings = settings
-        for router in (users.router, documents.router, dashboard.router, operations.router):
-            self.router.routes.extend(router.routes)
+        for family in _FAMILIES:
+            self.router.routes.extend(family.router.routes)
         self._table = RouteTable(self.routes)
         self._state: State | None = None
+        self._refusal: str | None = None
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        async with self._service.open_backend(self._settings) as backend:
-            given = self._settings.cursor_secret
-            secret = given.get_secret_value().encode() if given else await backend.cursor_secret()
-            self._state = State(
-                service=self._service,
-                settings=self._settings,
-                backend=backend,
-                cursors=Cursors(secret),
-                database_version=await backend.database_version(),
-                dashboard=CachedBody(self._settings.dashboard_ttl),
-            )
+        async with AsyncExitStack() as stack:
+            try:
+                self._state = await stack.enter_async_context(open_state(self._service, self._settings))
+            except Exception as error:
+                self._refusal = why_not_started(self._service, error)
+                raise
             # what start-up made lives as long as the process: no collection need walk it again
             gc.collect()
             gc.freeze()
-            yield
-            self._state = None
+            try:
+                yield
+            finally:
+                self._state = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._state is None:
-            await super().__call__(scope, receive, send)
+        if self._state is None or scope["type"] == "lifespan":
+            await super().__call__(scope, receive, self._telling(send))
+            return
+        if scope["type"] == "websocket":
+            await self._connect(self._state, scope, receive, send)
             return
         scope["app"] = self
         call = Call(scope, receive, self._state, time.perf_counter())
@@ -84,32 +113,67 @@ class Surface(FastAPI):
         current_trips.set(call.trips)
         segments = tuple(scope["path"][1:].split("/"))
         by_method = self._table.find(segments)
-        if by_method is None and self._is_added(scope):
-            await super().__call__(scope, receive, send)
-            return
+        route = None if by_method is None else by_method.get(scope["method"])
         try:
-            if by_method is None:
-                raise ProblemError("not-found")
-            answer = await self._answer(call, by_method, segments)
+            if self._state.access is not None and scope["path"] not in OPEN_PATHS:
+                call.subject, call.scopes = self._state.access.holder(call.header(b"authorization"))
+            if by_method is None and self._is_added(scope):
+                check_scope(call.scopes, scope["method"])
+                answer = None
+            else:
+                answer = await self._answer(call, by_method, route, segments)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
             answer = _answer_of(error, call)
-        await _send(call, answer, send)
+        if answer is None:
+            await super().__call__(scope, receive, send)
+            return
+        self._state.metrics.count(route, answer.status, call)
+        try:
+            await _send(call, answer, send)
+        finally:
+            if answer.background is not None:
+                await answer.background()
+
+    def _telling(self, send: Send) -> Send:
+        """Says in one line why the process cannot start, where Starlette would send a trace."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._refusal is not None:
+                message = {**message, "message": self._refusal}
+            await send(message)
+
+        return tell
 
     def _is_added(self, scope: Scope) -> bool:
         """Whether a route beside the contract's answers: one that a user of this service added."""
         own = (route for route in self.routes if not isinstance(route, ContractRoute))
         return any(route.matches(scope)[0] is not Match.NONE for route in own)
 
-    async def _answer(self, call: Call, by_method: dict[str, Any], segments: tuple[str, ...]) -> Answer:
-        route = by_method.get(call.scope["method"])
+    async def _connect(self, state: State, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/ws":
+            await talk(state, WebSocket(scope, receive, send))
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _answer(
+        self,
+        call: Call,
+        by_method: dict[str, ContractRoute] | None,
+        route: ContractRoute | None,
+        segments: tuple[str, ...],
+    ) -> Answer:
+        if by_method is None:
+            raise ProblemError("not-found")
         if route is None:
             allowed = ", ".join(sorted(by_method))
             raise ProblemError("method-not-allowed", headers=[(b"allow", allowed.encode())])
         async with asyncio.timeout(self._settings.request_timeout):
-            answer: Answer = await route.respond(call, segments)
-            return answer
+            answer = await route.respond(call, segments)
+        if call.scope["method"] not in _READING and answer.status < 300:
+            call.state.feed.changed()
+        return answer
 
 
 def _request_id(call: Call) -> bytes:
@@ -126,7 +190,8 @@ def _answer_of(error: Exception, call: Call) -> Answer:
     if problem is None:
         _log.error("request %s failed", call.request_id.decode(), exc_info=error)
         problem = ProblemError("internal")
-    return Answer(problem.status, problem.body(call.scope["path"]), [_PROBLEM, *problem.headers])
+    body = problem.body(call.located(call.scope["path"]))
+    return Answer(problem.status, body, [PROBLEM_JSON, *problem.headers])
 
 
 async def _send(call: Call, answer: Answer, send: Send) -> None:
@@ -135,8 +200,15 @@ async def _send(call: Call, answer: Answer, send: Send) -> None:
     if call.state.settings.server_timing:
         spent = (time.perf_counter() - call.started) * 1000
         trips = call.trips
-        timing = f'app;dur={spent:.3f}, db;dur={trips.seconds * 1000:.3f};desc="{trips.count}"'
+        timing = (
+            f'app;dur={spent:.3f}, db;dur={trips.seconds * 1000:.3f};desc="{trips.count}", '
+            f'statements;desc="{trips.statements}"'
+        )
         headers.append((b"server-timing", timing.encode()))
     start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
     await send(start)
-    await send({"type": "http.response.body", "body": answer.body})
+    if isinstance(answer, Streamed):
+        with call.state.metrics.streaming(answer):
+            await send_stream(call, answer, send)
+    else:
+        await send({"type": "http.response.body", "body": answer.body})

@@ -23,7 +23,7 @@ class ClientGone(Exception):
 
 async def read_json(call: Call, media_types: frozenset[str]) -> tuple[Any, list[FieldError]]:
     """The parsed body, or why it breaks a rule although it is JSON."""
-    body = await _read(call)
+    call.body = body = await _read(call)
     media_type = (call.header(b"content-type") or "").partition(";")[0].strip(" \t").lower()
     if media_type not in media_types:
         raise ProblemError("unsupported-media-type", f"Send the body as {' or '.join(sorted(media_types))}.")

@@ -1,36 +1,25 @@
 """One request and its answer, as the routes see them. No parsing of bodies or queries here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
+from starlette.background import BackgroundTask
 from starlette.types import Receive, Scope
 
-from shared.http.cached import CachedBody
+from shared.http.state import State
 from shared.ports.backend import Backend
-from shared.registry import Service
-from shared.rules.cursors import Cursors
-from shared.settings import Settings
 from shared.trips import Trips
 
 JSON = (b"content-type", b"application/json")
 
-
-@dataclass(slots=True)
-class State:
-    """What a service's process holds for all requests."""
-
-    service: Service
-    settings: Settings
-    backend: Backend
-    cursors: Cursors
-    database_version: str
-    dashboard: CachedBody
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Call:
-    """One request."""
+    """One request. `body` is what was read of it, `subject` who sent it: empty where nobody has to say, as
+    are then the `scopes` None: everything is allowed."""
 
-    __slots__ = ("receive", "request_id", "scope", "started", "state", "trips")
+    __slots__ = ("body", "receive", "request_id", "scope", "scopes", "started", "state", "subject", "trips")
 
     def __init__(self, scope: Scope, receive: Receive, state: State, started: float) -> None:
         self.scope = scope
@@ -39,10 +28,21 @@ class Call:
         self.started = started
         self.trips = Trips()
         self.request_id = b""
+        self.body = b""
+        self.subject = ""
+        self.scopes: frozenset[str] | None = None
 
     @property
     def backend(self) -> Backend:
         return self.state.backend
+
+    @property
+    def is_head(self) -> bool:
+        return bool(self.scope["method"] == "HEAD")
+
+    def located(self, path: str) -> str:
+        """The path of something here as the client has to write it, before a gateway takes its prefix off."""
+        return self.state.settings.root_path + path
 
     def header(self, name: bytes) -> str | None:
         """All lines of a header joined, or None where it was not sent. `name` in lower case."""
@@ -51,15 +51,64 @@ class Call:
 
 
 class Answer:
-    """An answer that is ready to be sent: the body is whole, and whatever it tells of is committed."""
+    """An answer that is ready to be sent: the body is whole, and whatever it tells of is committed. What it
+    only promises, `background` does once it is sent, and in any case."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("background", "body", "headers", "status")
 
     def __init__(
-        self, status: int, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = (JSON,)
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Headers = (JSON,),
+        background: BackgroundTask | None = None,
     ) -> None:
         self.status = status
         self.body = body
         self.headers = [*headers]
         if status not in (204, 304):
             self.headers.append((b"content-length", b"%d" % len(body)))
+        self.background = background
+
+
+class Streamed(Answer):
+    """An answer whose body is made while it is sent. `body` is its beginning; `chunks` is closed in any case,
+    also when the client hangs up, stops reading, or the service stops. Once `cut` is set the rest is not
+    sent, though a chunk may be on its way to a client that does not read."""
+
+    __slots__ = ("chunks", "cut")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        chunks: AsyncGenerator[bytes, None] | None,
+        body: bytes = b"",
+        cut: asyncio.Event | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = [*headers]
+        self.body = body
+        self.background = None
+        self.chunks = chunks
+        self.cut = cut or asyncio.Event()
+
+
+async def streamed(
+    call: Call,
+    headers: Headers,
+    chunks: AsyncGenerator[bytes, None],
+    cut: asyncio.Event | None = None,
+    status: int = 200,
+) -> Streamed:
+    """A stream whose first chunk is made: what fails before it is still answered as a problem. For HEAD
+    nothing is made at all."""
+    if call.is_head:
+        return Streamed(status, headers, None)
+    try:
+        return Streamed(status, headers, chunks, await anext(chunks), cut)
+    except StopAsyncIteration:
+        return Streamed(status, headers, None)
+    except BaseException:
+        await chunks.aclose()
+        raise

@@ -16,8 +16,9 @@ def resource(call: Call, version: int, body: bytes) -> Answer:
     return Answer(200, body, [JSON, tag])
 
 
-def created(location: str, version: int, body: bytes) -> Answer:
-    return Answer(201, body, [JSON, (b"location", location.encode()), (b"etag", etag(version))])
+def created(call: Call, path: str, version: int, body: bytes) -> Answer:
+    location = (b"location", call.located(path).encode())
+    return Answer(201, body, [JSON, location, (b"etag", etag(version))])
 
 
 def expected_versions(call: Call) -> Versions:

@@ -12,10 +12,12 @@ from shared.errors import PreconditionFailed
 from shared.http.answers import Answers
 from shared.http.call import Answer, Call
 from shared.http.conditional import created, expected_versions, required_versions, resource
+from shared.http.idempotency import once
 from shared.http.pages import page, place_after
 from shared.http.problems import ProblemError, invalid
 from shared.http.queries import Cursor, Limit, SearchText
 from shared.http.routing import Routes
+from shared.ports.backend import UnitOfWork
 from shared.ports.documents import Documents
 from shared.rules import canonical_json, clock, json_content, limits, text_keys
 from shared.rules.batches import repeats
@@ -65,14 +67,19 @@ class IncludeQuery(BaseModel):
     include: Literal["owner"] | None = None
 
 
-class OwnedDocumentQuery(BaseModel):
-    """What `/users/{id}/documents` takes; the owner is in its path."""
+class DocumentFilter(BaseModel):
+    """What selects documents, beside their owner."""
 
     model_config = ConfigDict(extra="forbid")
 
     tag: Annotated[list[Tag], Field(max_length=limits.TAG_FILTERS_MAX)] = []
     where: Annotated[list[str], Field(max_length=limits.WHERE_MAX), AfterValidator(_parsable)] = []
     q: SearchText = ""
+
+
+class OwnedDocumentQuery(DocumentFilter):
+    """What `/users/{id}/documents` takes; the owner is in its path."""
+
     sort: Literal["created_at", "-created_at", "updated_at", "-updated_at", "title", "-title"] = "created_at"
     include: Literal["owner"] | None = None
     limit: Limit = limits.PAGE_DEFAULT
@@ -83,26 +90,32 @@ class DocumentQuery(OwnedDocumentQuery):
     owner_id: Id | None = None
 
 
-@router.post("/documents", Answers(201, Document, tagged=True))
+@router.post("/documents", Answers(201, Document, tagged=True, keyed=True))
 async def create_document(call: Call, body: Annotated[NewDocument, Body()]) -> Answer:
     """DOC-1"""
     document = document_record(body, clock.now())
-    async with call.backend.unit_of_work() as work:
+
+    async def create(work: UnitOfWork) -> Answer:
         await work.documents.create(document)
-    return created(f"/documents/{document.id}", document.version, _DOCUMENT.dump_json(document))
+        return created(call, f"/documents/{document.id}", document.version, _DOCUMENT.dump_json(document))
+
+    return await once(call, create)
 
 
-@router.post("/documents/batch", Answers(201, Batch[Document]))
+@router.post("/documents/batch", Answers(201, Batch[Document], keyed=True))
 async def create_documents(call: Call, body: Annotated[NewDocuments, Body()]) -> Answer:
     """DOC-5"""
     moment = clock.now()
     documents = [document_record(new, moment) for new in body]
-    async with call.backend.unit_of_work() as work:
+
+    async def create(work: UnitOfWork) -> Answer:
         await work.documents.create_many(documents)
-    return Answer(201, _BATCH.dump_json(Batch(documents)))
+        return Answer(201, _BATCH.dump_json(Batch(documents)))
+
+    return await once(call, create)
 
 
-@router.post("/documents/transfer", Answers(200, Transferred, ("conflict",)))
+@router.post("/documents/transfer", Answers(200, Transferred, ("conflict",), keyed=True))
 async def transfer_documents(call: Call, body: Annotated[Transfer, Body()]) -> Answer:
     """DOC-8"""
     ids = body.document_ids
@@ -112,9 +125,13 @@ async def transfer_documents(call: Call, body: Annotated[Transfer, Body()]) -> A
             invalid("body", "document_ids", place, msg="is repeated", kind="repeated") for place in repeated
         ]
         raise ProblemError("validation", field_errors=found)
-    async with call.backend.unit_of_work() as work:
-        count = await work.documents.transfer(ids, body.from_owner_id, body.to_owner_id, clock.now())
-    return Answer(200, _TRANSFERRED.dump_json(Transferred(count)))
+    moment = clock.now()
+
+    async def transfer(work: UnitOfWork) -> Answer:
+        count = await work.documents.transfer(ids, body.from_owner_id, body.to_owner_id, moment)
+        return Answer(200, _TRANSFERRED.dump_json(Transferred(count)))
+
+    return await once(call, transfer)
 
 
 @router.get("/documents", Answers(200, Page[Document] | Page[OwnedDocument]))
@@ -170,10 +187,13 @@ async def delete_document(call: Call, document_id: UUID) -> Answer:
 
 @router.get("/documents/{document_id}/stats", Answers(200, Stats, ("not-found",)))
 async def get_stats(call: Call, document_id: UUID) -> Answer:
-    """DOC-7: CPU work, off the event loop."""
-    async with call.backend.reader() as reader:
-        document = await reader.documents.get(document_id)
-    stats = await asyncio.to_thread(canonical_json.stats, document.content)
+    """DOC-7: CPU work, off the event loop, one at a time. The content is read when its turn comes: to read
+    many large ones at once would hold the loop up as well."""
+    async with call.state.cpu_turn:
+        async with call.backend.reader() as reader:
+            document = await reader.documents.get(document_id)
+        loop = asyncio.get_running_loop()
+        stats = await loop.run_in_executor(call.state.cpu, canonical_json.stats, document.content)
     return Answer(200, _STATS.dump_json(stats))
 
 

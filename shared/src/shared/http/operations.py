@@ -4,6 +4,7 @@ import asyncio
 from importlib.metadata import version
 
 import orjson
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import TypeAdapter
 
 from shared.errors import Unavailable
@@ -49,6 +50,12 @@ async def get_info(call: Call) -> Answer:
     database = Versioned(service.database, call.state.database_version)
     info = Info(service.name, Versioned(service.layer, version(service.layer)), database, CONTRACT_VERSION)
     return Answer(200, _INFO.dump_json(info))
+
+
+@router.get("/metrics", Answers(200, None, media_types=("text/plain",)))
+async def get_metrics(call: Call) -> Answer:
+    """OPS-3"""
+    return Answer(200, call.state.metrics.exposed(), [(b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode())])
 
 
 @router.get("/openapi.json", Answers(200, None))

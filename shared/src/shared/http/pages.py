@@ -2,15 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from shared.http.call import Call
 from shared.http.problems import ProblemError, invalid
+from shared.http.queries import NewestQuery
 from shared.rules.cursors import CursorRefused
-from shared.schemas.pages import Page
+from shared.schemas.pages import Newest, Page
+
+
+class Dated(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
 
 Row = TypeVar("Row")
+DatedRow = TypeVar("DatedRow", bound=Dated)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -41,3 +52,12 @@ def page(
     key, row_id = place(rows[limit - 1])
     sort_key = (key - _EPOCH) // _MILLISECOND if isinstance(key, datetime) else key
     return Page(list(rows[:limit]), call.state.cursors.seal((sort_key, row_id), listing))
+
+
+def newest(call: Call, of: UUID, query: NewestQuery, listing: bytes) -> Newest:
+    """A stretch of what belongs to `of`, and a row more."""
+    return Newest(of, place_after(call, query.cursor, listing), query.limit + 1)
+
+
+def newest_page(call: Call, rows: Sequence[DatedRow], query: NewestQuery, listing: bytes) -> Page[DatedRow]:
+    return page(call, rows, query.limit, listing, lambda row: (row.created_at, row.id))

@@ -20,7 +20,10 @@ Slug = Literal[
     "precondition-required",
     "payload-too-large",
     "unsupported-media-type",
+    "range-not-satisfiable",
     "upgrade-required",
+    "unauthorized",
+    "forbidden",
     "overloaded",
     "timeout",
     "internal",
@@ -37,12 +40,17 @@ _KINDS: Final[dict[Slug, tuple[int, str, str]]] = {
     "precondition-required": (428, "Precondition required", "Send If-Match with the version to change."),
     "payload-too-large": (413, "Payload too large", "The body is larger than the service takes."),
     "unsupported-media-type": (415, "Unsupported media type", "Send the body as application/json."),
+    "range-not-satisfiable": (416, "Range not satisfiable", "The file is shorter than the range starts."),
+    "unauthorized": (401, "Unauthorized", "Send Authorization: Bearer and an access token."),
+    "forbidden": (403, "Forbidden", "The access token does not allow this."),
     "upgrade-required": (426, "Upgrade required", "This is a WebSocket endpoint."),
-    "overloaded": (503, "Unavailable", "The database is not available now; try again."),
+    "overloaded": (503, "Unavailable", "The service cannot take this now; try again."),
     "timeout": (504, "Timed out", "The outcome of a write is unknown: it holds whole or not at all."),
     "internal": (500, "Internal error", "The service failed; the request is in its log by its id."),
 }
 assert set(_KINDS) == set(get_args(Slug))
+
+PROBLEM_JSON = (b"content-type", b"application/problem+json")
 
 _UNKNOWN_OUTCOME = "The database was lost before it answered: the outcome is unknown."
 _SHOWN_NAME = re.compile(r"[A-Za-z0-9_]{1,64}").fullmatch
@@ -139,6 +147,8 @@ def _refusal(error: errors.Refused) -> ProblemError | None:
         case errors.UnknownOwner():
             found = _in_batch(error.places, "owner_id", "names no user", "unknown_owner")
             return ProblemError("validation", field_errors=found)
+        case errors.KeyReused():
+            return ProblemError("conflict", "The idempotency key came with another request; nothing changed.")
         case errors.TransferConflict():
             return ProblemError("conflict", field_errors=_transfer_errors(error))
     return None

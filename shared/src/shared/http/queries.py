@@ -33,6 +33,15 @@ Cursor = Annotated[str, StringConstraints(min_length=1)]
 SearchText = Annotated[Text, StringConstraints(max_length=limits.QUERY_TEXT_MAX)]
 
 
+class NewestQuery(BaseModel):
+    """Of collections that have one order, newest first, and no filters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Limit = limits.PAGE_DEFAULT
+    cursor: Cursor | None = None
+
+
 def read_query(raw: bytes, model: type[Query]) -> tuple[Query | None, list[FieldError]]:
     try:
         pairs = [_decoded(pair) for pair in raw.split(b"&") if pair]

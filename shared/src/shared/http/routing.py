@@ -13,19 +13,25 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 from starlette.routing import BaseRoute
 
+from shared.http.access import check_scope
 from shared.http.answers import Answers
 from shared.http.bodies import JSON_ONLY, JSON_OR_MERGE_PATCH, read_json, validate
 from shared.http.call import Answer, Call
+from shared.http.idempotency import check_key
 from shared.http.problems import ProblemError, invalid
 from shared.http.queries import NoQuery, read_query
+from shared.http.uploads import FORM_SCHEMA, Upload
 from shared.rules.ids import parse_id
 from shared.schemas.problems import FieldError
 
 Endpoint = Callable[..., Awaitable[Answer]]
 
+_NOT_SENT = ("call", "upload")
+
 
 class ContractRoute(APIRoute):
-    """Its endpoint takes the Call and, by name, any of: the ids of its path, `query`, `body`."""
+    """Its endpoint takes the Call and, by name, any of: the ids of its path, `query`, and either `body` or
+    `upload`, which it reads before anything else."""
 
     def __init__(self, method: str, path: str, endpoint: Endpoint, answers: Answers, tag: str) -> None:
         signature = inspect.signature(endpoint)
@@ -37,7 +43,8 @@ class ContractRoute(APIRoute):
             status_code=answers.status,
             responses=answers.success(),
             tags=[tag],
-            include_in_schema=answers.model is not None or answers.status == 204,
+            include_in_schema=answers.is_described,
+            openapi_extra=FORM_SCHEMA if "upload" in signature.parameters else None,
         )
         self.method = method
         self.answers = answers
@@ -49,7 +56,13 @@ class ContractRoute(APIRoute):
         self._query: type[BaseModel] = NoQuery if query is None else _model(query.annotation)
         body = signature.parameters.get("body")
         self._body: TypeAdapter[Any] | None = None if body is None else TypeAdapter(_model(body.annotation))
+        self._takes_upload = "upload" in signature.parameters
+        self._is_keyed = answers.keyed
         self._media_types = JSON_OR_MERGE_PATCH if answers.merge_patch else JSON_ONLY
+
+    # counters are kept by route: a route is itself and no other
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     async def respond(self, call: Call, segments: Sequence[str]) -> Answer:
         arguments: dict[str, Any] = {}
@@ -69,8 +82,14 @@ class ContractRoute(APIRoute):
         if self._body is not None and not any(error.loc[0] == "body" for error in found):
             arguments["body"], wrong = validate(self._body, body)
             found = found + wrong
+        if self._is_keyed:
+            found = found + check_key(call)
+        if self._takes_upload:
+            # what is wrong with a body that nobody has read yet comes first
+            return await self._respond(call, upload=Upload(call, found), **arguments)
         if found:
             raise ProblemError("validation", field_errors=found)
+        check_scope(call.scopes, self.method)
         return await self._respond(call, **arguments)
 
 
@@ -114,7 +133,7 @@ class RouteTable:
             if isinstance(route, ContractRoute):
                 by_method = self._by_method(route.segments)
                 by_method[route.method] = route
-                if route.method == "GET":
+                if route.method == "GET" and route.answers.has_head:
                     by_method["HEAD"] = route
 
     def _by_method(self, segments: tuple[str, ...]) -> dict[str, ContractRoute]:
@@ -136,12 +155,12 @@ def _shape(segments: Sequence[str]) -> tuple[int, str, str]:
 
 
 def _declared(endpoint: Endpoint, signature: inspect.Signature) -> Callable[..., Awaitable[Answer]]:
-    """The endpoint as FastAPI is to see it: without the Call, which no client sends."""
+    """The endpoint as FastAPI is to see it: without what no client sends, or not as FastAPI reads it."""
 
     async def declared(**arguments: Any) -> Answer:
         raise TypeError("contract routes are answered by respond()")
 
-    parameters = [parameter for name, parameter in signature.parameters.items() if name != "call"]
+    parameters = [parameter for name, parameter in signature.parameters.items() if name not in _NOT_SENT]
     declared.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     declared.__name__ = endpoint.__name__
     declared.__doc__ = endpoint.__doc__

@@ -12,13 +12,16 @@ from shared.http.answers import Answers
 from shared.http.call import Answer, Call
 from shared.http.conditional import created, expected_versions, required_versions, resource
 from shared.http.documents import DocumentQuery, OwnedDocumentQuery, answer_documents
+from shared.http.idempotency import once
 from shared.http.pages import page, place_after
 from shared.http.queries import Cursor, Limit
 from shared.http.routing import Routes
+from shared.ports.backend import UnitOfWork
 from shared.rules import clock, limits, text_keys
+from shared.schemas.activity import Activity
 from shared.schemas.dashboard import UserSummary
 from shared.schemas.documents import Document, OwnedDocument
-from shared.schemas.pages import Batch, Page
+from shared.schemas.pages import Batch, Newest, Page
 from shared.schemas.texts import Text
 from shared.schemas.users import NewUser, User, UserListing, UserPatch, UserSort, user_change, user_record
 
@@ -32,32 +35,41 @@ _SUMMARY = TypeAdapter(UserSummary)
 NewUsers = Annotated[list[NewUser], Field(min_length=1, max_length=limits.BATCH_MAX)]
 
 
-class UserQuery(BaseModel):
+class UserFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    sort: Literal["created_at", "-created_at", "name", "-name", "email", "-email"] = "created_at"
     q: Text = ""
+
+
+class UserQuery(UserFilter):
+    sort: Literal["created_at", "-created_at", "name", "-name", "email", "-email"] = "created_at"
     limit: Limit = limits.PAGE_DEFAULT
     cursor: Cursor | None = None
 
 
-@router.post("/users", Answers(201, User, ("email-taken",), tagged=True))
+@router.post("/users", Answers(201, User, ("email-taken",), tagged=True, keyed=True))
 async def create_user(call: Call, body: Annotated[NewUser, Body()]) -> Answer:
     """USR-1"""
     user = user_record(body, clock.now())
-    async with call.backend.unit_of_work() as work:
+
+    async def create(work: UnitOfWork) -> Answer:
         await work.users.create(user)
-    return created(f"/users/{user.id}", user.version, _USER.dump_json(user))
+        return created(call, f"/users/{user.id}", user.version, _USER.dump_json(user))
+
+    return await once(call, create)
 
 
-@router.post("/users/batch", Answers(201, Batch[User], ("email-taken",)))
+@router.post("/users/batch", Answers(201, Batch[User], ("email-taken",), keyed=True))
 async def create_users(call: Call, body: Annotated[NewUsers, Body()]) -> Answer:
     """USR-6"""
     moment = clock.now()
     users = [user_record(new, moment) for new in body]
-    async with call.backend.unit_of_work() as work:
+
+    async def create(work: UnitOfWork) -> Answer:
         await work.users.create_many(users)
-    return Answer(201, _BATCH.dump_json(Batch(users)))
+        return Answer(201, _BATCH.dump_json(Batch(users)))
+
+    return await once(call, create)
 
 
 @router.get("/users", Answers(200, Page[User]))
@@ -108,12 +120,13 @@ async def delete_user(call: Call, user_id: UUID) -> Answer:
 
 @router.get("/users/{user_id}/summary", Answers(200, UserSummary, ("not-found",)))
 async def get_summary(call: Call, user_id: UUID) -> Answer:
-    """USR-8: three queries side by side, each on a connection of its own."""
+    """USR-8: four queries side by side, each on a connection of its own."""
     async with asyncio.TaskGroup() as queries:
         user = queries.create_task(_user(call, user_id))
         count = queries.create_task(_count(call, user_id))
-        latest = queries.create_task(_latest(call, user_id))
-    summary = UserSummary(user.result(), count.result(), latest.result(), [])
+        documents = queries.create_task(_latest(call, user_id))
+        activity = queries.create_task(_activity(call, user_id))
+    summary = UserSummary(user.result(), count.result(), documents.result(), activity.result())
     return Answer(200, _SUMMARY.dump_json(summary))
 
 
@@ -146,3 +159,8 @@ async def _count(call: Call, user_id: UUID) -> int:
 async def _latest(call: Call, user_id: UUID) -> list[Document]:
     async with call.backend.reader() as reader:
         return list(await reader.documents.latest(user_id, limits.LATEST_DOCUMENTS))
+
+
+async def _activity(call: Call, user_id: UUID) -> list[Activity]:
+    async with call.backend.reader() as reader:
+        return list(await reader.activity.list(Newest(user_id, None, limits.LATEST_ACTIVITY)))

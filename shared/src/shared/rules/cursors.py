@@ -1,14 +1,10 @@
 """Opaque page cursors: the place after the last row seen, sealed so that only its own listing reads it."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as NotBase64
-from hashlib import blake2b
-from hmac import compare_digest
 from uuid import UUID
 
 import orjson
 
-_SEAL_BYTES = 16
+from shared.rules.seals import SealBroken, Seals
 
 Place = tuple[str | int, UUID]
 """A row's sort key and its id. Times are milliseconds since 1970."""
@@ -19,7 +15,7 @@ class CursorRefused(ValueError):
 
 
 class Cursors:
-    """Seals and opens cursors with a secret. The seal is keyed BLAKE2b (RFC 7693) over listing and place.
+    """Seals and opens cursors with a secret.
 
     >>> cursors, id = Cursors(b"secret"), UUID(int=7)
     >>> cursors.open(cursors.seal(("ada", id), b"users|name"), b"users|name")
@@ -27,22 +23,14 @@ class Cursors:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._key = blake2b(secret, person=b"assay-cursor", digest_size=32).digest()
+        self._seals = Seals(secret, b"assay-cursor")
 
     def seal(self, place: Place, listing: bytes) -> str:
-        written = orjson.dumps([place[0], place[1].hex])
-        return urlsafe_b64encode(self._seal(written, listing) + written).rstrip(b"=").decode()
+        return self._seals.close(orjson.dumps([place[0], place[1].hex]), listing)
 
     def open(self, cursor: str, listing: bytes) -> Place:
         try:
-            sealed = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        except (NotBase64, UnicodeEncodeError) as error:
+            key, id_hex = orjson.loads(self._seals.open(cursor, listing))
+        except SealBroken as error:
             raise CursorRefused from error
-        written = sealed[_SEAL_BYTES:]
-        if not compare_digest(sealed[:_SEAL_BYTES], self._seal(written, listing)):
-            raise CursorRefused
-        key, id_hex = orjson.loads(written)
         return key, UUID(hex=id_hex)
-
-    def _seal(self, written: bytes, listing: bytes) -> bytes:
-        return blake2b(listing + b"\0" + written, key=self._key, digest_size=_SEAL_BYTES).digest()

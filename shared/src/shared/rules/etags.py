@@ -7,6 +7,9 @@ from shared.rules import limits
 Versions = frozenset[int] | None
 """The versions that a write accepts; None accepts any (`If-Match: *`, or no condition at all)."""
 
+Digests = frozenset[str] | None
+"""The same for what is named by its SHA-256."""
+
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST = re.compile(rf"[ \t]*(?:{_TAG})?(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*").fullmatch
 _MEMBERS = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"').findall
@@ -41,8 +44,32 @@ def has_version(header: str, version: int) -> bool:
     return header.strip(" \t") == "*" or version in _versions(header, weak=True)
 
 
+def accepted_digests(header: str) -> Digests:
+    """The same where a tag is a digest.
+
+    >>> accepted_digests('"ab", W/"cd"') == {"ab"}, accepted_digests("*"), accepted_digests("ab")
+    (True, None, frozenset())
+    """
+    if header.strip(" \t") == "*":
+        return None
+    return frozenset(_tags(header, weak=False))
+
+
+def has_digest(header: str, digest: str) -> bool:
+    """Whether an `If-None-Match` header names the digest, by weak comparison.
+
+    >>> has_digest('W/"ab"', "ab"), has_digest("*", "cd"), has_digest('"ab"', "cd")
+    (True, True, False)
+    """
+    return header.strip(" \t") == "*" or digest in _tags(header, weak=True)
+
+
 def _versions(header: str, *, weak: bool) -> list[int]:
+    numbers = [int(tag) for tag in _tags(header, weak=weak) if _VERSION(tag)]
+    return [number for number in numbers if number <= limits.VERSION_MAX]
+
+
+def _tags(header: str, *, weak: bool) -> list[str]:
     if not _LIST(header):
         return []
-    numbers = [int(tag) for is_weak, tag in _MEMBERS(header) if (weak or not is_weak) and _VERSION(tag)]
-    return [number for number in numbers if number <= limits.VERSION_MAX]
+    return [tag for is_weak, tag in _MEMBERS(header) if weak or not is_weak]

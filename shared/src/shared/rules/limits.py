@@ -23,10 +23,25 @@ WHERE_SEGMENT_MAX: Final = 64
 TAG_FILTERS_MAX: Final = 8
 QUERY_TEXT_MAX: Final = 200
 
+ACTION_MAX: Final = 100
+DETAIL_MAX_BYTES: Final = 16 * 1024
+SUBJECT_MAX: Final = 200
+MAIL_BODY_MAX: Final = 20_000
+MAIL_TRIES: Final = 5
+FILENAME_MAX: Final = 255
+ROOM_NAME_MAX: Final = 64
+MESSAGE_MAX: Final = 4_000
+FRAME_MAX_BYTES: Final = 64 * 1024
+IDEMPOTENCY_KEY_MAX: Final = 128
+KEPT_HOURS: Final = 24
+"""Of answers under an idempotency key, and of the change feed."""
+SUBSCRIBER_QUEUE: Final = 1_000
+
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 REQUEST_ID_MAX: Final = 128
 VERSION_MAX: Final = 2**31 - 1
 
 LATEST_DOCUMENTS: Final = 5
+LATEST_ACTIVITY: Final = 5
 DASHBOARD_DAYS: Final = 30
 DASHBOARD_TOP: Final = 10

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 from uuid import UUID
 
+from shared.schemas.activity import Activity
 from shared.schemas.documents import Document
 from shared.schemas.users import User
 
@@ -52,4 +52,4 @@ class UserSummary:
     user: User
     document_count: int
     latest_documents: list[Document]
-    latest_activity: list[dict[str, Any]]
+    latest_activity: list[Activity]

@@ -39,14 +39,14 @@ def _uuid(value: Any) -> UUID:
     return parsed
 
 
-_OBJECT_SCHEMA = WithJsonSchema({"type": "object", "additionalProperties": True})
+OBJECT_SCHEMA = WithJsonSchema({"type": "object", "additionalProperties": True})
 
 Id = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
 Title = Annotated[Text, Field(min_length=1, max_length=limits.TITLE_MAX)]
 Tag = Annotated[Text, Field(min_length=1, max_length=limits.TAG_MAX)]
 Tags = Annotated[list[Tag], AfterValidator(_distinct)]
-ContentField = Annotated[Content, PlainValidator(json_content.content), _OBJECT_SCHEMA]
-ContentPatch = Annotated[dict[str, Any], PlainValidator(_content_patch), _OBJECT_SCHEMA]
+ContentField = Annotated[Content, PlainValidator(json_content.content), OBJECT_SCHEMA]
+ContentPatch = Annotated[dict[str, Any], PlainValidator(_content_patch), OBJECT_SCHEMA]
 
 
 class NewDocument(BaseModel):
@@ -144,7 +144,8 @@ class DocumentChange:
 @dataclass(frozen=True, slots=True)
 class DocumentListing:
     """Rows after the place `after` (sort key, id) in the order of `sort` and then id, `limit` at most, for
-    which every filter holds: the owner, all tags, all conditions, all words of the title."""
+    which every filter holds: the owner, all tags, all conditions, all words of the title. Without a
+    limit: all."""
 
     sort: DocumentSort
     descending: bool
@@ -153,7 +154,7 @@ class DocumentListing:
     tags: tuple[str, ...]
     where: tuple[Condition, ...]
     words: tuple[str, ...]
-    limit: int
+    limit: int | None
 
 
 def document_record(new: NewDocument, moment: datetime) -> DocumentRecord:

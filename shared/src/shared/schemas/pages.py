@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
+from uuid import UUID
 
 Item = TypeVar("Item")
 
@@ -20,3 +22,13 @@ class Batch(Generic[Item]):
     """The created rows in the order sent."""
 
     items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Rows that belong to `of`, newest first (created_at, then id, both descending), after the place `after`,
+    `limit` at most."""
+
+    of: UUID
+    after: tuple[datetime, UUID] | None
+    limit: int

@@ -78,13 +78,13 @@ class UserChange:
 @dataclass(frozen=True, slots=True)
 class UserListing:
     """Rows after the place `after` (sort key, id) in the order of `sort` and then id, `limit` at most,
-    whose name key or e-mail key starts with `prefix`."""
+    whose name key or e-mail key starts with `prefix`. Without a limit: all."""
 
     sort: UserSort
     descending: bool
     after: tuple[Any, UUID] | None
     prefix: str | None
-    limit: int
+    limit: int | None
 
 
 def user_record(new: NewUser, moment: datetime) -> UserRecord:

@@ -4,26 +4,25 @@ leaves, so two processes may run it at once, and one that was broken off runs ag
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import pymongo
 from pymongo.errors import DuplicateKeyError
 
 from motor_service.database import open_client
-from motor_service.migrations import m0001_users_and_documents
+from motor_service.migrations import m0001_users_and_documents, m0002_background_and_real_time
 from motor_service.statements import Database
 from shared.rules import clock
 from shared.settings import Settings, database_of
 
 _STEPS: dict[str, Callable[[Database], Awaitable[None]]] = {
     "0001_users_and_documents": m0001_users_and_documents.apply,
+    "0002_background_and_real_time": m0002_background_and_real_time.apply,
 }
 
 
 async def migrate(settings: Settings) -> None:
-    client = open_client(settings)
+    # an index over many rows takes longer than a request may
+    client = open_client(settings, None)
     try:
-        # an index over many rows takes longer than a request may
-        with pymongo.timeout(0):
-            await _migrate(client[database_of(settings.mongodb_url)])
+        await _migrate(client[database_of(settings.mongodb_url)])
     finally:
         client.close()
 

@@ -1,13 +1,15 @@
 """Alembic's revisions, applied by one process at a time."""
 
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, NullPool, func, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.settings import Settings, postgresql_url
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _LOCK = 7_306_083_102
 """Of this runner; a second one waits until the first is done."""
@@ -24,8 +26,11 @@ async def migrate(settings: Settings) -> None:
         await connection.run_sync(_upgrade)
 
 
-def configured(connection: Connection) -> Config:
+def configured(connection: Connection) -> "Config":
     """Alembic's commands on an open connection; its transaction is the caller's."""
+    # a service that only serves does without: it takes half a second to load
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(files(__package__)))
     config.attributes["connection"] = connection
@@ -33,4 +38,6 @@ def configured(connection: Connection) -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
     command.upgrade(configured(connection), "head")

@@ -7,7 +7,7 @@ from tortoise.transactions import in_transaction
 from shared.settings import Settings, postgresql_url
 from tortoise_service.database import APPS, configuration, open_context
 
-TORTOISE_ORM = configuration({})
+TORTOISE_ORM = configuration(default={})
 """For the makers of migrations: `tortoise -c tortoise_service.migrations.TORTOISE_ORM makemigrations`."""
 
 _LOCK = 7_306_083_103
@@ -16,7 +16,9 @@ _LOCK = 7_306_083_103
 
 async def migrate(settings: Settings) -> None:
     url = postgresql_url(settings.database_url)
-    context = await open_context({"dsn": url, "minsize": 1, "maxsize": 1, "timeout": settings.db_timeout})
+    context = await open_context(
+        default={"dsn": url, "minsize": 1, "maxsize": 1, "timeout": settings.db_timeout}
+    )
     with context:
         try:
             async with in_transaction() as client:

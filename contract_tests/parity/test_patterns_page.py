@@ -1,0 +1,35 @@
+"""Every link of docs/patterns.md leads to a file that has what the link names."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs/patterns.md"
+
+_LINK: Final = re.compile(r"\]\(([^)#]+)#(\w+)\)")
+_ROW: Final = re.compile(r"^\| (?!Pattern|---)([^|]+) \|.*$", re.MULTILINE)
+LINKS: Final = sorted(set(_LINK.findall(PAGE.read_text("utf-8"))))
+ROWS: Final = {found[1]: found[0] for found in _ROW.finditer(PAGE.read_text("utf-8"))}
+LAYERS: Final = [folder.name for folder in sorted((ROOT / "services").iterdir()) if (folder / "src").is_dir()]
+
+
+@pytest.mark.parametrize(("file", "name"), LINKS)
+def test_a_link_leads_to_what_it_names(file: str, name: str) -> None:
+    source = (PAGE.parent / file).read_text("utf-8")
+    assert re.search(rf"^\s*(?:async def|def|class) {name}\b|^{name}\b.* = ", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("pattern", ROWS)
+def test_a_pattern_names_its_place_and_its_test_and_all_layers_or_none(pattern: str) -> None:
+    links = _LINK.findall(ROWS[pattern])
+    assert any("/contract_tests/" in file for file, _ in links)
+    assert any("/contract_tests/" not in file for file, _ in links)
+    named = [file.split("/")[2] for file, _ in links if file.startswith("../services/")]
+    assert {named.count(layer) for layer in LAYERS} in ({0}, {1}, {2})
+
+
+def test_the_page_has_patterns() -> None:
+    assert len(ROWS) > 30

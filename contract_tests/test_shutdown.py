@@ -1,0 +1,110 @@
+"""SIGTERM: what runs ends, what streams is told, and the process ends well and in time (OPS-4)."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+import httpx2
+import psutil
+import pytest
+from api import Api
+from builders import make_user, new_document
+from busy import CLEAN_END, busy, fill
+from targets import Target
+
+from assay.stand import Database, RunningService, Stand
+from shared.registry import Service
+
+GRACE: Final = 10.0
+IDLE: Final = 3.0
+"""Seconds in which a process without any work must be gone; the rest of the machine is at work."""
+
+
+@pytest.fixture
+def service(target: Target, own_stand: Stand) -> Service:
+    """The service that runs on the stand of its own."""
+    assert target.service is not None
+    return target.service
+
+
+@pytest.fixture
+async def ending(own_stand: Stand, service: Service) -> AsyncIterator[RunningService]:
+    """A process that the test may end as it likes."""
+    running = await own_stand.start_service(service, name="ending")
+    yield running
+    await running.child.kill(0)
+
+
+async def _ended(process: psutil.Process, within: float) -> int:
+    """The exit code."""
+    code = await asyncio.to_thread(process.wait, within)
+    assert code is not None
+    return int(code)
+
+
+@pytest.mark.clause("OPS-4")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_an_idle_process_ends_well_at_once(ending: RunningService, number: signal.Signals) -> None:
+    process = psutil.Process(ending.pid)
+    process.send_signal(number)
+    assert await _ended(process, IDLE) == 0
+
+
+@pytest.mark.clause("OPS-4")
+async def test_streams_are_ended_cleanly_and_stalled_work_does_not_hold_up_the_end(
+    ending: RunningService, service: Service
+) -> None:
+    async with Api(service.name, ending.url) as api:
+        attachments = await fill(api)
+    async with busy(ending.url, attachments, streams=30, sockets=5) as work:
+        process, started = psutil.Process(ending.pid), time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        rests = await asyncio.gather(*(stream.rest() for stream in work.streams))
+        assert time.monotonic() - started < GRACE / 2
+        assert all(rest.endswith(CLEAN_END) for rest in rests)
+        for talking in work.sockets:
+            await talking.wait_closed()
+        assert await _ended(process, GRACE - (time.monotonic() - started)) == 0
+        assert not (await work.export.rest()).endswith(CLEAN_END)
+
+
+@pytest.mark.clause("OPS-4")
+async def test_a_running_request_is_answered_and_no_connection_is_taken(
+    ending: RunningService, service: Service
+) -> None:
+    async with Api(service.name, ending.url) as api:
+        owner = await make_user(api)
+        batch = [new_document(owner["id"], content={"filler": "x" * 8_000}) for _ in range(1_000)]
+        running = asyncio.create_task(api.post("/documents/batch", json=batch))
+        await asyncio.sleep(0.1)
+        process = psutil.Process(ending.pid)
+        process.send_signal(signal.SIGTERM)
+        assert (await running).status_code == 201
+    async with httpx2.AsyncClient(base_url=ending.url, trust_env=False) as late:
+        with pytest.raises(httpx2.TransportError):
+            await late.get("/livez")
+    assert await _ended(process, GRACE) == 0
+
+
+@pytest.mark.clause("OPS-4")
+async def test_the_same_signal_again_ends_it_at_once(ending: RunningService, service: Service) -> None:
+    async with Api(service.name, ending.url) as api:
+        attachments = await fill(api)
+    async with busy(ending.url, attachments, streams=1, sockets=0):
+        process = psutil.Process(ending.pid)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert await _ended(process, IDLE) == -signal.SIGTERM
+
+
+@pytest.mark.clause("OPS-4", "OPS-5")
+async def test_a_stop_while_the_database_is_away_is_as_quick(
+    mortal: Database, ending: RunningService
+) -> None:
+    process = psutil.Process(ending.pid)
+    await mortal.kill()
+    process.send_signal(signal.SIGTERM)
+    assert await _ended(process, GRACE) == 0

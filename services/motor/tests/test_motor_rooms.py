@@ -1,0 +1,171 @@
+"""Rooms: each post once, in its place, to all who listen, whatever its size."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from motor_service.database import Database
+from shared.schemas.rooms import Client, Post, inbox
+
+Rows = Any
+Following = Callable[[Database, str], AbstractAsyncContextManager[Any]]
+
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def room() -> str:
+    return f"room {uuid4()}"
+
+
+@pytest.fixture
+async def client(database: Database, now: datetime) -> Client:
+    client = Client(uuid4(), "Ada", [])
+    async with database.unit_of_work() as unit:
+        await unit.rooms.arrive(client, now + _MINUTE)
+    return client
+
+
+async def logged(database: Database, room: str) -> list[Post]:
+    async with database.unit_of_work() as unit:
+        return list(await unit.rooms.after(room, 0))
+
+
+async def test_a_post_of_any_size_arrives_in_its_place(
+    database: Database, room: str, now: datetime, following: Following
+) -> None:
+    frames = ["{}", "x" * 65_000, '\u00e9\U0001f600"\\\n$' * 900, "y" * 8_000, "z" * 1_000_000]
+    async with following(database, await database.events.head()) as follower:
+        for frame in frames:
+            async with database.unit_of_work() as unit:
+                await unit.rooms.post(room, frame, now, counted=True)
+        await follower.until(len(frames))
+    assert follower.posts == [Post(room, place, place, frame) for place, frame in enumerate(frames, 1)]
+    assert await logged(database, room) == follower.posts
+    async with database.unit_of_work() as unit:
+        assert await unit.rooms.after(room, 4) == follower.posts[4:]
+        assert await unit.rooms.after(f"{room} ", 0) == []
+
+
+async def test_posts_of_posters_in_two_processes_have_places_without_gaps_in_order(
+    database: Database, other: Database, room: str, now: datetime, following: Following
+) -> None:
+    async def post(process: Database, poster: int) -> list[int]:
+        places = []
+        for turn in range(20):
+            async with process.unit_of_work() as unit:
+                places.append(await unit.rooms.post(room, f"{poster} {turn}", now, counted=bool(turn % 4)))
+        return places
+
+    async with (
+        following(database, await database.events.head()) as one,
+        following(other, await other.events.head()) as two,
+    ):
+        found = await asyncio.gather(post(database, 1), post(database, 2), post(other, 3))
+        await one.until(60)
+        await two.until(60)
+    assert sorted(place for places in found for place in places) == list(range(1, 61))
+    assert [post.place for post in one.posts] == list(range(1, 61))
+    assert one.posts == two.posts == await logged(database, room)
+    counted = [post for post in one.posts if post.seq is not None]
+    assert [post.seq for post in counted] == list(range(1, 46))
+    assert all(int(post.frame.split()[1]) % 4 for post in counted)
+
+
+async def test_a_direct_post_reaches_the_inbox_of_who_is_known_then(
+    database: Database, client: Client, now: datetime, following: Following, rows: Rows
+) -> None:
+    async with following(database, await database.events.head()) as follower:
+        async with database.unit_of_work() as unit:
+            assert not await unit.rooms.direct(uuid4(), "{}", now)
+            assert not await unit.rooms.direct(client.id, "{}", now + _MINUTE)
+            assert await unit.rooms.direct(client.id, "{}", now)
+            await follower.until(1)
+            assert follower.posts == [Post(inbox(client.id), 1, None, "{}")]
+            await unit.rooms.depart(client.id)
+            assert not await unit.rooms.direct(client.id, "{}", now)
+    assert await logged(database, inbox(client.id)) == []
+    assert not await rows.rooms.count_documents({"_id": inbox(client.id)})
+
+
+async def test_who_departs_leaves_no_inbox_to_those_who_post_at_the_same_moment(
+    database: Database, other: Database, now: datetime, rows: Rows
+) -> None:
+    async def direct(client_id: Any) -> bool:
+        async with other.unit_of_work() as unit:
+            return await unit.rooms.direct(client_id, "{}", now)
+
+    async def depart(client_id: Any) -> None:
+        async with database.unit_of_work() as unit:
+            await unit.rooms.depart(client_id)
+
+    for _ in range(10):
+        client = Client(uuid4(), "Ada", [])
+        async with database.unit_of_work() as unit:
+            await unit.rooms.arrive(client, now + _MINUTE)
+        await asyncio.gather(direct(client.id), depart(client.id), direct(client.id))
+        assert not await direct(client.id)
+        assert not await rows.rooms.count_documents({"_id": inbox(client.id)})
+        assert await logged(database, inbox(client.id)) == []
+
+
+async def test_a_client_that_nobody_renews_is_told_to_one_caller(
+    database: Database, client: Client, room: str, now: datetime
+) -> None:
+    others = [Client(uuid4(), f"N{number}", []) for number in range(9)]
+    async with database.unit_of_work() as unit:
+        for other in others:
+            await unit.rooms.arrive(other, now)
+        await unit.rooms.move(others[0].id, [room])
+        await unit.rooms.renew([other.id for other in others[5:]], now + _MINUTE)
+
+    async def expire() -> list[Client]:
+        async with database.unit_of_work() as unit:
+            return list(await unit.rooms.expire(now))
+
+    told = [late for found in await asyncio.gather(*(expire() for _ in range(4))) for late in found]
+    assert {late.id for late in told} >= {other.id for other in others[:5]}
+    assert len(told) == len({late.id for late in told})
+    assert not {late.id for late in told} & {client.id, *(other.id for other in others[5:])}
+    assert Client(others[0].id, "N0", [room]) in told
+
+
+async def test_old_posts_are_forgotten_and_rooms_that_nobody_is_in(
+    database: Database, client: Client, room: str, now: datetime, rows: Rows
+) -> None:
+    left, young = f"left {room}", f"young {room}"
+    async with database.unit_of_work() as unit:
+        await unit.rooms.move(client.id, [room])
+        for old in (room, left, young):
+            await unit.rooms.post(old, "{}", now - 2 * _DAY, counted=True)
+        await unit.rooms.post(young, "{}", now, counted=True)
+        await unit.rooms.direct(client.id, "{}", now - 2 * _DAY)
+    await database.forget(now - _DAY)
+    kept = {row["_id"] async for row in rows.rooms.find()}
+    assert {room, young, inbox(client.id)} <= kept
+    assert left not in kept
+    assert [post.place for post in await logged(database, young)] == [2]
+    assert await logged(database, room) == []
+    async with database.unit_of_work() as unit:
+        assert await unit.rooms.post(room, "{}", now, counted=True) == 2
+        assert await unit.rooms.post(left, "{}", now, counted=True) == 1
+
+
+async def test_many_are_forgotten_in_sets(database: Database, now: datetime, rows: Rows) -> None:
+    many = 11_000
+    old = now - 2 * _DAY
+    await rows.room_posts.insert_many(
+        [{"_id": {"room": f"m{n}", "place": 1}, "seq": 1, "frame": "{}", "at": old} for n in range(many)]
+    )
+    await rows.rooms.insert_many(
+        [{"_id": f"m{n}", "place": 1, "seq": 1, "posted_at": old} for n in range(many)]
+    )
+    await asyncio.gather(*(database.forget(now - _DAY) for _ in range(2)))
+    assert not await rows.room_posts.count_documents({"at": old})
+    assert not await rows.rooms.count_documents({"posted_at": old})

@@ -1,0 +1,36 @@
+"""Rooms that span the processes of a backend: who is connected, and each room's log (WS)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from shared.schemas.rooms import Client, Post
+
+
+class Rooms(Protocol):
+    async def arrive(self, client: Client, until: datetime) -> None:
+        """Makes a client known to all processes, for as long as its process renews it. WS-3"""
+
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
+        """Keeps the clients known until then. WS-3"""
+
+    async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
+        """Notes the rooms that the client is in. WS-3"""
+
+    async def depart(self, client_id: UUID) -> None:
+        """Forgets the client. WS-3"""
+
+    async def expire(self, moment: datetime) -> Sequence[Client]:
+        """Forgets the clients that nobody renewed in time; each is answered to one caller only. WS-3"""
+
+    async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
+        """Appends to the room's log and tells all processes; a `counted` one is a message and gets the room's
+        next `seq`. Answers its place. Atomic: places and seqs have no gaps and grow as posts commit. WS-3,
+        WS-5"""
+
+    async def direct(self, client_id: UUID, frame: str, moment: datetime) -> bool:
+        """Posts to the client's inbox; False where nobody knows the client at that moment. WS-3"""
+
+    async def after(self, room: str, place: int) -> Sequence[Post]:
+        """The room's posts after the place, in order. WS-5"""
