@@ -11,6 +11,8 @@ import pytest
 
 from assay.measure.accounting import AccountingError, CpuMeter
 
+pytestmark = pytest.mark.measures
+
 BURN = "import time\ndef burn(s):\n while time.process_time() < s: pass\n"
 STEPS = """
 import subprocess, sys, threading

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from assay.judge.equality import compared, mismatch
+from assay.judge.equality import Held, Ledger, Look, Mismatch, normalised
 from assay.measure.samples import SampledAnswer
 
 USER = {
@@ -19,6 +19,14 @@ def answer(body: object, index: int = 0, status: int = 200) -> SampledAnswer:
     return SampledAnswer(index, status, orjson.dumps(body))
 
 
+def held(baseline: list[SampledAnswer], arm: list[SampledAnswer], look: Look = normalised) -> Held:
+    ledger = Ledger("one", ["other"], look)
+    ledger.add("one", baseline)
+    ledger.add("other", arm)
+    ledger.settle()
+    return ledger.held("other")
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -31,7 +39,7 @@ def answer(body: object, index: int = 0, status: int = 200) -> SampledAnswer:
     ids=["id", "time", "label", "order of keys", "spelling of a number"],
 )
 def test_what_may_differ_between_databases_is_looked_past(other: object) -> None:
-    assert mismatch([answer(USER)], [answer(other)]) is None
+    assert held([answer(USER)], [answer(other)]) == Held(compared=1)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +56,40 @@ def test_what_may_differ_between_databases_is_looked_past(other: object) -> None
     ids=["text", "number", "boolean for a number", "no id", "no time", "one field more", "an array"],
 )
 def test_any_other_difference_is_found(other: object) -> None:
-    found = mismatch([answer(USER)], [answer(other)])
-    assert found is not None
-    assert found.index == 0
+    found = held([answer(USER)], [answer(other)])
+    assert (found.compared, found.wrong) == (1, 1)
+    assert found.first is not None
+    assert found.first.index == 0
 
 
 def test_another_status_is_a_difference() -> None:
-    assert mismatch([answer(USER)], [answer(USER, status=201)]) is not None
+    assert held([answer(USER)], [answer(USER, status=201)]).wrong == 1
 
 
 def test_only_answers_to_the_same_request_are_compared() -> None:
     baseline, arm = [answer(1, 0), answer(2, 7)], [answer(2, 7), answer(3, 14)]
-    assert compared(baseline, arm) == 1
-    assert mismatch(baseline, arm) is None
+    assert held(baseline, arm) == Held(compared=1)
+
+
+def test_all_wrong_answers_are_counted_and_the_first_is_shown() -> None:
+    baseline = [answer(number, number) for number in range(200)]
+    arm = [answer(-1 if number in {40, 150} else number, number) for number in reversed(range(200))]
+    assert held(baseline, arm) == Held(200, 2, Mismatch(40, "200 40", "200 -1"))
+
+
+def test_a_scenario_may_look_otherwise() -> None:
+    assert held([answer({"a": 1})], [answer({"a": 2})], look=sorted).wrong == 0
+    assert held([answer({"a": 1})], [answer({"b": 1})], look=sorted).wrong == 1
+
+
+def test_answers_may_come_in_parts_and_arms_at_their_own_pace() -> None:
+    ledger = Ledger("one", ["fast", "slow"])
+    ledger.add("one", [answer(number, number) for number in range(10)])
+    ledger.add("fast", [answer(number, number) for number in range(20)])
+    ledger.settle()
+    ledger.add("slow", [answer(0, number) for number in range(3)])
+    ledger.add("one", [answer(number, number) for number in range(10, 15)])
+    ledger.add("nobody", [answer(0, 0)])
+    ledger.settle()
+    assert ledger.held("fast") == Held(compared=15)
+    assert ledger.held("slow") == Held(3, 2, Mismatch(1, "200 1", "200 0"))

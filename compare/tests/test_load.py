@@ -17,6 +17,8 @@ from assay.measure.load import Loader
 from assay.measure.pacing import LoopPacer, Schedule, constant_schedule, open_pacer, poisson_schedule
 from assay.measure.samples import Samples, merged
 
+pytestmark = pytest.mark.measures
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 

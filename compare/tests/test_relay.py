@@ -1,18 +1,26 @@
-"""The relay on real wires: what it counts, however the bytes come, and what a cut or a freeze does."""
+"""The relay on real wires: what it counts, however the bytes come, how slow it is, and how it fails."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx2
+import psutil
 import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient, WriteConcern
 
-from assay.stand import Databases, StandOptions, open_databases
+from assay.stand import Databases, Stand, StandOptions, open_databases, silent
 from assay.stand.relay import Relay, open_relay
+from assay.stand.relay_process import Orders, start_relay
 
+pytestmark = pytest.mark.measures
+
+_READY = b"Z\0\0\0\x05I"
 _STARTUP = b"\0\x03\0\0user\0app\0database\0postgres\0\0"
 
 
@@ -124,6 +132,101 @@ async def test_a_lost_answer_is_to_a_request_that_was_served(
     await again.close()
 
 
+async def test_a_delay_is_that_of_a_round_trip(relay: Relay, connection: asyncpg.Connection) -> None:
+    found = {}
+    for delay_ms in (0.0, 2.0, 10.0):
+        relay.delay_ms = delay_ms
+        # the best of many: a busy machine only adds
+        found[delay_ms] = min([await _round_trip_ms(connection) for _ in range(40)])
+    assert 1.85 <= found[2.0] - found[0.0] <= 2.6
+    assert 9.85 <= found[10.0] - found[0.0] <= 10.8
+
+
+async def test_delayed_bytes_travel_behind_each_other(relay: Relay, connection: asyncpg.Connection) -> None:
+    relay.delay_ms = 100
+    started = time.monotonic()
+    # a hundred reads and more: one after the other they would take five seconds
+    found = await connection.fetchval("SELECT repeat('x', 30_000_000)")
+    assert len(found) == 30_000_000
+    assert time.monotonic() - started < 2.5
+
+
+async def test_a_shorter_delay_lets_nothing_overtake(relay: Relay) -> None:
+    reader, writer = await _started(relay)
+    relay.delay_ms = 200
+    writer.write(_query(b"SELECT 'slow'"))
+    await asyncio.sleep(0.02)
+    relay.delay_ms = 0
+    writer.write(_query(b"SELECT 'fast'"))
+    assert [await _ready(reader), await _ready(reader)] == [b"slow", b"fast"]
+    writer.close()
+
+
+async def test_connections_share_a_narrow_way(relay: Relay, connection: asyncpg.Connection) -> None:
+    other = await asyncpg.connect(relay.url)
+    relay.bandwidth = 1_000_000
+    started = time.monotonic()
+    long = "SELECT repeat('x', 200_000)"
+    await asyncio.gather(connection.fetchval(long), other.fetchval(long))
+    assert 0.4 <= time.monotonic() - started < 1.5
+    relay.bandwidth = None
+    started = time.monotonic()
+    await connection.fetchval(long)
+    assert time.monotonic() - started < 0.15
+    await other.close()
+
+
+async def test_a_stall_ends_by_itself(relay: Relay, connection: asyncpg.Connection) -> None:
+    relay.stall(0.4)
+    assert 390 <= await _round_trip_ms(connection) < 2_000
+    assert await _round_trip_ms(connection) < 200
+
+
+async def test_a_reset_is_one(relay: Relay) -> None:
+    reader, _writer = await _started(relay)
+    relay.reset()
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    again = await asyncpg.connect(relay.url)
+    assert await again.fetchval("SELECT 7") == 7
+    await again.close()
+
+
+async def test_a_reset_comes_in_the_middle_of_an_answer(relay: Relay, connection: asyncpg.Connection) -> None:
+    passed = bytearray()
+    with socket.create_connection(("127.0.0.1", urlsplit(relay.url).port or 0)) as wire:
+        wire.settimeout(5)
+        await asyncio.to_thread(_exchange, wire, (len(_STARTUP) + 4).to_bytes(4) + _STARTUP, bytearray())
+        relay.reset(after=1_000)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.to_thread(_exchange, wire, _query(b"SELECT repeat('x', 5000)"), passed)
+    assert len(passed) == 1_000
+    assert await connection.fetchval("SELECT 7") == 7
+
+
+async def test_a_relay_in_a_process_of_its_own_takes_orders(databases: Databases) -> None:
+    url = databases["postgresql"].url
+    relay = await start_relay(Stand(databases, silent), "way", url)
+    process = psutil.Process(relay.running.pid)
+    assert not any(url in word for word in process.cmdline())
+    try:
+        connection = await asyncpg.connect(relay.url)
+        await relay.order(Orders(delay_ms=20))
+        assert 19.5 <= await _round_trip_ms(connection) < 200
+        await relay.order(Orders(delay_ms=0, stall_seconds=0.3))
+        assert 290 <= await _round_trip_ms(connection) < 2_000
+        async with httpx2.AsyncClient(base_url=relay.running.url, trust_env=False) as client:
+            assert (await client.put("/", json={"delay": 5})).status_code == 422
+            assert (await client.get("/")).json()["round_trips"] == 2
+        await relay.order(Orders(reset_after=0))
+        # the driver may notice the reset before it is asked anything: then it is closed by its own word
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)):
+            await connection.fetchval("SELECT 7")
+    finally:
+        await relay.close()
+    assert not process.is_running()
+
+
 async def test_a_server_that_is_not_there_is_a_lost_connection() -> None:
     async with open_relay("postgresql://app@127.0.0.1:1/postgres") as nowhere:
         with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
@@ -149,9 +252,36 @@ async def test_answered_requests_of_a_mongodb_client_count(databases: Databases)
             assert relay.connections >= 2
 
 
-async def _ready(reader: asyncio.StreamReader) -> None:
-    """Reads up to where the server waits for the next request."""
-    kind = b""
+async def _round_trip_ms(connection: asyncpg.Connection) -> float:
+    started = time.perf_counter()
+    await connection.execute("SELECT 1")
+    return (time.perf_counter() - started) * 1_000
+
+
+def _query(statement: bytes) -> bytes:
+    return b"Q" + (len(statement) + 5).to_bytes(4) + statement + b"\0"
+
+
+def _exchange(wire: socket.socket, request: bytes, answer: bytearray) -> None:
+    """What came before a reset is in `answer` all the same."""
+    wire.sendall(request)
+    while not answer.endswith(_READY) and (some := wire.recv(65_536)):
+        answer += some
+
+
+async def _started(relay: Relay) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(relay.url).port)
+    writer.write((len(_STARTUP) + 4).to_bytes(4) + _STARTUP)
+    await _ready(reader)
+    return reader, writer
+
+
+async def _ready(reader: asyncio.StreamReader) -> bytes:
+    """Reads up to where the server waits for the next request; the single value of a row on the way."""
+    kind, value = b"", b""
     while kind != b"Z":
         kind = await reader.readexactly(1)
-        await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+        body = await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+        if kind == b"D":
+            value = body[6:]
+    return value

@@ -14,15 +14,26 @@ from assay.report.model import (
     Comparison,
     Database,
     Environment,
-    Interval,
     Judgement,
     Method,
     Noise,
     Scenario,
 )
+from assay.report.part import Interval
 
 Ratios = Mapping[str, float]
-METHOD = Method(slices=4, slice_seconds=0.15, warm_up_seconds=0.5, users=10, documents=50)
+METHOD = Method(
+    slices=4,
+    slice_seconds=0.15,
+    warm_up_seconds=0.5,
+    budget_seconds=60,
+    precision=0.05,
+    confidence=0.95,
+    practical=0.03,
+    users=10,
+    documents=50,
+    workload=None,
+)
 
 
 def environment(source: Literal["embedded", "url"] = "embedded") -> Environment:
@@ -55,7 +66,7 @@ def arm(name: str, excluded: str | None = None) -> Arm:
         backend=name,
         layer=name,
         database="postgresql",
-        parity={},
+        alarms=[],
         failures=[],
         excluded=excluded,
     )

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
@@ -14,6 +15,12 @@ from rich.console import Console
 from assay.stand import StandError, StandOptions, StoppedError, run_until_stopped
 
 FOUND, WRONG_USE = 1, 2
+
+
+class Arrivals(StrEnum):
+    POISSON = "poisson"
+    CONSTANT = "constant"
+
 
 app = typer.Typer(
     name="assay",
@@ -65,11 +72,37 @@ def serve(
 
 
 @app.command()
-def contract(names: Names = None, api_url: ApiUrls = None, docker: Docker = False) -> None:
+def token(
+    sub: Annotated[str, typer.Option("--sub", help="Whose token it is.")],
+    scope: Annotated[
+        str, typer.Option("--scope", help="What it allows: read, write or both.")
+    ] = "read write",
+    expires: Annotated[
+        int, typer.Option("--expires", metavar="SECONDS", help="How long it is valid.", min=1)
+    ] = 3_600,
+) -> None:
+    """Print an access token for services that run with the AUTH_SECRET of this environment."""
+    from assay.commands import token as command
+
+    _exit(_refused(lambda: command.token(sub, scope, expires)))
+
+
+@app.command()
+def contract(
+    names: Names = None,
+    api_url: ApiUrls = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token", metavar="TOKEN", envvar="CONTRACT_TOKEN", help="Goes with each request to --api-url."
+        ),
+    ] = None,
+    docker: Docker = False,
+) -> None:
     """Run the contract suite, and show which clause each backend keeps."""
     from assay.commands import contract as command
 
-    _exit(_refused(lambda: command.contract(names or [], api_url or [], docker=docker)))
+    _exit(_refused(lambda: command.contract(names or [], api_url or [], token, docker=docker)))
 
 
 @app.command()
@@ -83,11 +116,43 @@ def show(operation: Annotated[str, typer.Argument(help="Such as documents.transf
 @app.command()
 def compare(
     names: Names = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds: done within 3 minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The cost of each scenario alone: about 3 minutes.")
+    ] = False,
     budget: Annotated[str, typer.Option(help="Time for measuring, such as 90s or 5m.")] = "5m",
     output: Annotated[Path, typer.Option(help="Folder for results.json and report.html.")] = Path("out"),
     baseline: Annotated[str | None, typer.Option(help="The backend that the others are ratios of.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order, the requests and the bootstrap.")] = 1,
+    precision: Annotated[
+        float,
+        typer.Option(help="Half-width of a ratio's interval at which a scenario is done.", min=0.005, max=1),
+    ] = 0.05,
+    target: Annotated[
+        float, typer.Option(metavar="MS", help="p99 that must hold at an arm's capacity.", min=1)
+    ] = 50.0,
+    arrivals: Annotated[
+        Arrivals, typer.Option(help="How requests of the open loop arrive.")
+    ] = Arrivals.POISSON,
+    db_delay: Annotated[
+        str | None,
+        typer.Option(
+            "--db-delay", metavar="MS,…", help="Round trips to the database that take longer: 0,1,5."
+        ),
+    ] = None,
+    workload: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Your own mix in place of the scenarios.")
+    ] = None,
+    api_url: ApiUrls = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="NAME=N,…", help="What counts how much: cpu=3,latency=2,memory=0.")
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIMIT", help='A hard limit, such as "p99 < 20 ms at 500/s"; repeatable.'),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse to measure arms that differ in what should be equal.")
+    ] = False,
     data: Data = None,
     docker: Docker = False,
 ) -> None:
@@ -95,9 +160,42 @@ def compare(
     from assay.commands import compare as command
 
     options = _refused(
-        lambda: command.options_of(names or [], quick, budget, output, baseline, seed, sys.argv[1:])
+        lambda: command.options_of(
+            names or [],
+            quick=quick,
+            budget=budget,
+            output=output,
+            baseline=baseline,
+            seed=seed,
+            precision=precision,
+            target_ms=target,
+            arrivals=arrivals.value,
+            delays=db_delay,
+            workload=workload,
+            api_urls=api_url or [],
+            weights=weights,
+            require=require or [],
+            strict=strict,
+            arguments=sys.argv[1:],
+        )
     )
     _run(command.compare(options, StandOptions(data=data, docker=docker), console))
+
+
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(help="One results.json, or two: before and after.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for a pull request.")] = False,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the page of one run again.")
+    ] = None,
+) -> None:
+    """Show a run again, or what changed between two: 1 where they differ by more than chance."""
+    from assay.commands import report as command
+
+    form: Any = "json" if json else "markdown" if markdown else "table"
+    _exit(_refused(lambda: command.report(files, form, page, Console())))
 
 
 def main() -> None:

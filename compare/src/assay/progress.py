@@ -78,5 +78,6 @@ class Advance:
     def __call__(self) -> None:
         self._shown.update(self._task, advance=1)
 
-    def after(self, _number: int) -> None:
-        self()
+    def to(self, doing: str, completed: float) -> None:
+        """`completed` of the step's total, and what it is about now."""
+        self._shown.update(self._task, description=doing, completed=completed)

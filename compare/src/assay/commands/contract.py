@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,12 +27,15 @@ class Proof:
     """By backend and test: the clauses that it would have proved."""
 
 
-def contract(names: Sequence[str], api_urls: Sequence[str], *, docker: bool) -> int:
+def contract(names: Sequence[str], api_urls: Sequence[str], token: str | None, *, docker: bool) -> int:
     """pytest's own exit code, but 2 for wrong use."""
     if not api_urls or names:
         chosen(names)
     arguments = [f"--service={name}" for name in names] + [f"--api-url={pair}" for pair in api_urls]
-    ended = subprocess.run([*_pytest(), *arguments, *(["--docker"] if docker else [])], check=False)
+    # where every user of the machine may read a command line, nobody else reads the environment
+    environment = os.environ | ({} if token is None else {"CONTRACT_TOKEN": token})
+    command = [*_pytest(), *arguments, *(["--docker"] if docker else [])]
+    ended = subprocess.run(command, check=False, env=environment)
     return 1 if ended.returncode == 1 else 2 if ended.returncode else 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from assay.judge.parity import settings_of
+from assay.judge.at_database import settings_of
 from assay.report.model import Database, Environment
 from assay.stand import Databases, StandOptions
 

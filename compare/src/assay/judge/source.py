@@ -11,7 +11,18 @@ from typing import TypeAlias
 from assay.report.model import Implementation, Operation
 from shared.registry import Service, services
 
-FAMILIES = ("users", "documents", "dashboard")
+FAMILIES = (
+    "users",
+    "documents",
+    "attachments",
+    "activity",
+    "notifications",
+    "exports",
+    "dashboard",
+    "events",
+    "rooms",
+    "idempotency",
+)
 _FUNCTIONS = (ast.AsyncFunctionDef, ast.FunctionDef)
 _APART = frozenset({"models", "database", "connection"})
 """Modules of a service that stand for all its operations together, and are shown with none."""

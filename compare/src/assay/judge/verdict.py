@@ -1,7 +1,7 @@
 """From figures to words: which layer needs the least, where that holds, and what it does not cover.
 
-Only service CPU is judged. Two layers are told apart only where their whole intervals lie farther from each
-other than two equal arms seemed to be, and than the practical threshold.
+Only service CPU is judged here. Two layers are told apart only where their whole intervals lie farther from
+each other than two equal arms seemed to be, and than the practical threshold.
 """
 
 import math
@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.measure.statistics import PRACTICAL, Ratio, noise_floor
-from assay.report.model import Arm, Cell, Environment, Interval, Judgement, Method, Noise, Scenario
+from assay.report.model import Arm, Cell, Environment, Judgement, Method, Noise, Scenario
+from assay.report.part import Interval
 
 ITSELF = Interval(value=1.0, low=1.0, high=1.0)
 
@@ -224,7 +225,8 @@ def _limits(
         "the same service costs more CPU per request, and answers sooner.",
         _network(environment),
         f"{method.users:,} users and {method.documents:,} documents; no other sizes and contents.",
-        "Judged is the service's CPU: not its memory, its behaviour under faults or the work of writing it.",
+        "The headline is of the service's CPU alone: what else was measured counts in the decision, by its "
+        "weight; behaviour under faults does not.",
         *_spread(floors),
         *(
             f"The two equal arms came out as different in {found.scenario}: read its figures with care."

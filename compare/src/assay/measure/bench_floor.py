@@ -55,7 +55,8 @@ async def bench(rounds: int, console: Console) -> int:
         async with open_stand(services(), StandOptions(), steps) as stand:
             entrants = await _entrants(stand, steps)
             databases = [entrant.database.pid for entrant in entrants if entrant.database is not None]
-            pin([entrant.running.pid for entrant in entrants], [pid for pid in databases if pid is not None])
+            running = [entrant.running.pid for entrant in entrants if entrant.running is not None]
+            pin(running, [pid for pid in databases if pid is not None])
             found = {
                 scenario.name: await _measure(scenario, entrants, rounds, steps)
                 for scenario in SCENARIOS
@@ -87,7 +88,7 @@ async def _measure(
     plan = Plan(rounds=rounds, slices=2, slice_seconds=0.15, connections=scenario.connections)
     with steps.step(f"measure {scenario.name}", rounds) as advance:
         loads = [one.load for one in contestants]
-        measured = await measure_rounds(loads, lambda arm: sources[arm.name], plan, advance.after)
+        measured = await measure_rounds(loads, lambda arm: sources[arm.name], plan, lambda _: advance())
     for found in measured:
         if found.samples.errors or set(found.samples.statuses) - {200, 201}:
             raise StandError(f"{found.arm} failed under load: {dict(found.samples.statuses)}.")

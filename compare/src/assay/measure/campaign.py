@@ -1,25 +1,28 @@
 """One scenario on all arms: rounds, then what they say, cell by cell."""
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx2
 import numpy as np
 
-from assay.judge.equality import Mismatch, compared, mismatch
-from assay.measure import statistics
+from assay.judge.equality import Held, Ledger, normalised
+from assay.measure import cells, statistics
 from assay.measure.connection import Asked, Source
-from assay.measure.rounds import Arm as LoadArm
-from assay.measure.rounds import ArmRound, Plan, measure_rounds
-from assay.measure.samples import SampledAnswer, merged
+from assay.measure.doubts import doubts_of, throttled
+from assay.measure.lane import LEAST_ROUNDS, ArmRound
+from assay.measure.lane import Arm as LoadArm
+from assay.measure.rounds import Plan, Rounds
 from assay.measure.scenarios import Scenario, Target
-from assay.report.model import Cell, Comparison, Doubt, Interval
+from assay.measure.statistics import Ratio
+from assay.report.model import Cell, Comparison, Doubt
+
+_TRIPS = re.compile(r'(?:^|,)\s*db;[^,]*?desc="(\d+)"').search
 
 PROBES = 8
 SAMPLE_EVERY = 7
-GENERATOR_LIMIT = 0.9
-"""Share of a core above which the generator may be what was measured."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,146 @@ class Contestant:
 
 
 @dataclass(frozen=True)
+class Task:
+    """`twins` names the A/A pair, `baseline` the arm that the others are ratios of."""
+
+    scenario: Scenario
+    contestants: Sequence[Contestant]
+    baseline: str
+    twins: tuple[str, str] | None
+    plan: Plan
+
+
+@dataclass(frozen=True)
 class Found:
     """What one scenario gave: a cell for each arm, the A/A comparison, doubts."""
 
     cells: list[Cell]
     noise: Comparison | None
     doubts: frozenset[Doubt]
+
+
+class Campaign:
+    """A task under way: turns as long as they are worth it, then once `found`."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._arms = {one.name: one for one in task.contestants}
+        self._services = [one.name for one in task.contestants if not one.is_floor]
+        others = [name for name in self._services if name != task.baseline]
+        read = [name for name in others if self._arms[name].load.service_pid is not None]
+        self._confidence = statistics.together(len(read))
+        self._sources = {
+            one.name: task.scenario.source(one.target, task.plan.seed) for one in task.contestants
+        }
+        loads = [one.load for one in task.contestants]
+        self._rounds = Rounds(loads, lambda arm: self._sources[arm.name], task.plan)
+        self._ledger = Ledger(task.baseline, others, task.scenario.look or normalised)
+        self._read = 0
+
+    async def turn(self, seconds: float, on_round: Callable[[int], None]) -> None:
+        """Goes on until every ratio of a service is narrow, or the seconds are over."""
+        await self._rounds.turn(seconds, self._is_narrow, on_round)
+        for found in self._rounds.found[self._read :]:
+            self._ledger.add(found.arm, found.samples.sampled)
+            found.samples.sampled.clear()
+        self._read = len(self._rounds.found)
+        self._ledger.settle()
+
+    @property
+    def half_width(self) -> float:
+        """Of the widest interval of a service's ratio to the baseline; 0 where there is none."""
+        rounds = self._by_arm()
+        ratios = [self._ratio(rounds, self.task.baseline, name) for name in self._services]
+        return max((ratio.half_width for ratio in ratios if ratio is not None), default=0.0)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether another turn would change nothing."""
+        return self._rounds.is_over or self._is_narrow()
+
+    def _is_narrow(self) -> bool:
+        precision = self.task.plan.precision
+        if precision is None or self._rounds.count < LEAST_ROUNDS:
+            return False
+        return self.half_width <= precision
+
+    async def found(self) -> Found:
+        """What the turns gave; asks every service some more requests, for their round trips."""
+        rounds = self._by_arm()
+        reasons = {name: self._why_missing(rounds[name], name) for name in self._arms}
+        trips = {name: await self._trips(name, reasons) for name in self._arms}
+        fit = {name: found for name, found in rounds.items() if reasons[name] is None}
+        noise = None if self.task.twins is None else cells.compared(self._ratio(fit, *self.task.twins), 0.0)
+        made = [
+            self._figures(fit, name, trips[name], noise)
+            if reason is None
+            else cells.withheld(self.task.scenario.name, name, rounds[name], self._held(name), reason)
+            for name, reason in reasons.items()
+        ]
+        return Found(made, noise, frozenset(doubt for cell in made for doubt in cell.doubts))
+
+    def _by_arm(self) -> dict[str, list[ArmRound]]:
+        return {name: [found for found in self._rounds.found if found.arm == name] for name in self._arms}
+
+    def _held(self, name: str) -> Held | None:
+        compares = name in self._services and name != self.task.baseline
+        return self._ledger.held(name) if compares else None
+
+    def _why_missing(self, rounds: Sequence[ArmRound], name: str) -> str | None:
+        lost = self._rounds.lost.get(name)
+        return cells.why_missing(rounds, self._held(name)) if lost is None else f"lost under load: {lost}"
+
+    async def _trips(self, name: str, reasons: dict[str, str | None]) -> float | None:
+        if reasons[name] is not None or name not in self._services:
+            return None
+        try:
+            return await round_trips(self._arms[name], self._sources[name])
+        except httpx2.TransportError as error:
+            reasons[name] = f"lost after the load: {error or type(error).__name__}"
+            return None
+
+    def _ratio(self, rounds: Mapping[str, Sequence[ArmRound]], baseline: str, name: str) -> Ratio | None:
+        if name == baseline or name not in rounds or baseline not in rounds:
+            return None
+        return statistics.ratio(cells.paired(rounds[name], rounds[baseline]), confidence=self._confidence)
+
+    def _figures(
+        self,
+        fit: Mapping[str, Sequence[ArmRound]],
+        name: str,
+        trips: float | None,
+        noise: Comparison | None,
+    ) -> Cell:
+        ratio = self._ratio(fit, self.task.baseline, name)
+        return cells.figures(
+            self.task.scenario.name,
+            name,
+            fit[name],
+            self._held(name),
+            trips=trips,
+            comparison=cells.compared(ratio, _noise_floor(noise)),
+            doubts=self._doubts(fit, name, ratio, noise),
+        )
+
+    def _doubts(
+        self,
+        fit: Mapping[str, Sequence[ArmRound]],
+        name: str,
+        ratio: Ratio | None,
+        noise: Comparison | None,
+    ) -> list[Doubt]:
+        baseline = self.task.baseline
+        is_service = name in self._services
+        logs = None
+        if is_service and name != baseline and baseline in fit:
+            logs = cells.paired(fit[name], fit[baseline])
+        own = doubts_of(fit[name], logs, ratio, self.task.plan.precision, cold=name in self._rounds.cold)
+        common = {
+            Doubt.THROTTLED: throttled(fit),
+            Doubt.TWINS_APART: is_service and noise is not None and noise.verdict in ("better", "worse"),
+        }
+        return [*own, *(doubt for doubt, holds in common.items() if holds)]
 
 
 async def run(
@@ -53,25 +190,10 @@ async def run(
     plan: Plan,
     on_round: Callable[[int], None],
 ) -> Found:
-    """Measures the scenario; `twins` names the A/A pair, `baseline` the arm that the others are ratios of."""
-    by_name = {contestant.name: contestant for contestant in contestants}
-
-    sources = {name: scenario.source(one.target, plan.seed) for name, one in by_name.items()}
-    loads = [contestant.load for contestant in contestants]
-    rounds = await measure_rounds(loads, lambda arm: sources[arm.name], plan, on_round)
-    by_arm = {name: [found for found in rounds if found.arm == name] for name in by_name}
-    samples = {
-        name: [answer for found in by_arm[name] for answer in found.samples.sampled] for name in by_name
-    }
-    noise = _against(by_arm, twins[0], twins[1], 0.0) if twins else None
-    floor = _noise_floor(noise)
-    cells = []
-    for name, contestant in by_name.items():
-        differs = None if contestant.is_floor else _differs(samples, baseline, name)
-        trips = None if contestant.is_floor else await round_trips(contestant, sources[name])
-        comparison = None if name == baseline else _against(by_arm, baseline, name, floor)
-        cells.append(_cell(scenario.name, by_arm[name], differs, trips, comparison))
-    return Found(cells, noise, _doubts(rounds, noise, cells))
+    """Measures one scenario by itself, in one turn."""
+    campaign = Campaign(Task(scenario, contestants, baseline, twins, plan))
+    await campaign.turn(plan.seconds, on_round)
+    return await campaign.found()
 
 
 def missing(scenario: Scenario, arm: str, reason: str) -> Cell:
@@ -91,8 +213,8 @@ async def round_trips(contestant: Contestant, source: Source) -> float | None:
             if learn is not None:
                 learn(answer.status_code, _head(answer), answer.content)
             timing = answer.headers.get("server-timing")
-            if answer.is_success and timing is not None:
-                counts.append(int(timing.rpartition('desc="')[2].rstrip('"')))
+            if answer.is_success and timing is not None and (told := _TRIPS(timing)) is not None:
+                counts.append(int(told[1]))
     return float(np.mean(counts)) if counts else None
 
 
@@ -109,101 +231,11 @@ def _head(answer: httpx2.Response) -> bytes:
     return b"\r\n".join([b"HTTP/1.1 %d" % answer.status_code, *lines])
 
 
-def _differs(samples: Mapping[str, list[SampledAnswer]], baseline: str, name: str) -> str | None:
-    """Why the arm's answers are no proof of equal work, or None where they are."""
-    if name == baseline:
-        return None
-    if not compared(samples[baseline], samples[name]):
-        return "no answer to the same request was sampled on both arms"
-    found = mismatch(samples[baseline], samples[name])
-    return None if found is None else _told(found)
-
-
-def _told(found: Mismatch) -> str:
-    return f"answered request {found.index} otherwise: {found.found} instead of {found.expected}"
-
-
-def _against(
-    by_arm: Mapping[str, Sequence[ArmRound]], baseline: str, name: str, noise: float
-) -> Comparison | None:
-    """Service CPU per request, paired by round."""
-    above = [found.service_cpu_us or np.nan for found in by_arm[name]]
-    below = [found.service_cpu_us or np.nan for found in by_arm[baseline]]
-    ratio = statistics.ratio(statistics.paired_logs(above, below))
-    if ratio is None:
-        return None
-    interval = Interval(value=ratio.ratio, low=ratio.low, high=ratio.high)
-    said = statistics.verdict(ratio, noise)
-    return Comparison(ratio=interval, rounds=ratio.rounds, verdict=said.value)
-
-
 def _noise_floor(noise: Comparison | None) -> float:
     if noise is None:
         return statistics.noise_floor(None)
     interval = noise.ratio
-    return statistics.noise_floor(statistics.Ratio(interval.value, interval.low, interval.high, noise.rounds))
-
-
-def _cell(
-    scenario: str,
-    rounds: Sequence[ArmRound],
-    differs: str | None,
-    trips: float | None,
-    comparison: Comparison | None,
-) -> Cell:
-    whole = merged(found.samples for found in rounds)
-    failed = sum(count for status, count in whole.statuses.items() if status >= 400)
-    errors = whole.errors.total() + failed
-    counted = {
-        "arm": rounds[0].arm,
-        "scenario": scenario,
-        "rounds": len(rounds),
-        "requests": whole.sent,
-        "errors": errors,
-    }
-    reason = differs
-    if errors * 100 >= whole.sent:
-        kinds = [*whole.errors.items(), *((str(status), count) for status, count in whole.statuses.items())]
-        counts = ", ".join(f"{count} × {kind}" for kind, count in kinds)
-        reason = f"{errors} of {whole.sent} requests failed: {counts}"
-    if reason is not None:
-        return Cell(**counted, missing=reason)
-    spread = statistics.percentiles(whole.latencies_ns)
-    return Cell(
-        **counted,
-        missing=None,
-        service_cpu=_interval([found.service_cpu_us for found in rounds]),
-        database_cpu=_interval([found.database_cpu_us for found in rounds]),
-        round_trips=trips,
-        per_second=_interval([found.samples.per_second for found in rounds]),
-        p50_ms=_milliseconds(spread.p50),
-        p90_ms=_milliseconds(spread.p90),
-        p99_ms=_milliseconds(spread.p99),
-        against_baseline=comparison,
-    )
-
-
-def _interval(values: Sequence[float | None]) -> Interval | None:
-    seen = [value for value in values if value]
-    ratio = statistics.ratio(np.log(seen)) if seen else None
-    return None if ratio is None else Interval(value=ratio.ratio, low=ratio.low, high=ratio.high)
-
-
-def _milliseconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1e6
-
-
-def _doubts(rounds: Sequence[ArmRound], noise: Comparison | None, cells: Sequence[Cell]) -> frozenset[Doubt]:
-    doubts: set[Doubt] = set()
-    if max((found.samples.generator_share for found in rounds), default=0.0) > GENERATOR_LIMIT:
-        doubts.add(Doubt.GENERATOR_BUSY)
-    if noise is not None and max(noise.ratio.high, 1 / noise.ratio.low) > 1.1:
-        doubts.add(Doubt.NOISY)
-    if any(cell.missing is None and cell.p99_ms is None for cell in cells):
-        doubts.add(Doubt.TOO_FEW)
-    if any(found.service_cpu_ns is None for found in rounds):
-        doubts.add(Doubt.NO_CPU)
-    return frozenset(doubts)
+    return statistics.noise_floor(Ratio(interval.value, interval.low, interval.high, noise.rounds))
 
 
 def seeded(seed: int, scenario: Scenario) -> int:

@@ -53,15 +53,23 @@ class Loader:
             connection.abort()
 
     async def closed(
-        self, source: Source, seconds: float, *, sample_every: int = 0, first_index: int = 0
+        self,
+        source: Source,
+        seconds: float,
+        *,
+        sample_every: int = 0,
+        first_index: int = 0,
+        think_ns: int = 0,
     ) -> Samples:
-        """Closed loop for `seconds`; the requests then in flight are waited for and count.
+        """Closed loop for `seconds`; the requests then in flight are waited for and count. A connection rests
+        `think_ns` after each answer.
 
         One answer in `sample_every` is kept (0: none); `first_index` numbers the source's next request.
         """
         await self._open_missing()
         length_ns = int(seconds * 1e9)
-        return await self._run(ClosedTurn(self, source, sample_every, first_index, length_ns))
+        turn = ClosedTurn(self, source, sample_every, first_index, length_ns, think_ns)
+        return await self._run(turn)
 
     async def scheduled(
         self, source: Source, schedule: Schedule, *, sample_every: int = 0, first_index: int = 0

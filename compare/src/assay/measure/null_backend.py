@@ -3,7 +3,8 @@
 Answers are fixed objects of the usual size; nothing is stored. A floor to measure against, never a service.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -11,11 +12,20 @@ from typing import Any, Self
 from uuid import UUID
 
 from shared import ports
-from shared.ports.backend import PoolState
+from shared.errors import NotFound
+from shared.ports.backend import Effect, PoolState, Refusal
 from shared.registry import Service
-from shared.rules.etags import Versions
+from shared.rules.etags import Digests, Versions
+from shared.schemas.activity import Activity as Entry
+from shared.schemas.activity import ActivityRecord
+from shared.schemas.attachments import Attachment
 from shared.schemas.dashboard import DayCount, OwnerCount, TagCount, Totals
 from shared.schemas.documents import Document, DocumentChange, DocumentListing, DocumentRecord, OwnedDocument
+from shared.schemas.events import EventRecord
+from shared.schemas.idempotency import KeptAnswer, KeyedRequest
+from shared.schemas.notifications import Mail, Notification
+from shared.schemas.pages import Newest
+from shared.schemas.rooms import Client, Post
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 from shared.settings import Settings
 
@@ -47,7 +57,7 @@ class Users(ports.users.Users):
         return _USER
 
     async def list(self, listing: UserListing) -> Sequence[User]:
-        return [_USER] * listing.limit
+        return [_USER] * (listing.limit or 0)
 
     async def update(self, user_id: UUID, change: UserChange, expected: Versions) -> User:
         return _USER
@@ -70,10 +80,10 @@ class Documents(ports.documents.Documents):
         return OwnedDocument(*_OWNED)
 
     async def list(self, listing: DocumentListing) -> Sequence[Document]:
-        return [Document(*_DOCUMENT) for _ in range(listing.limit)]
+        return [Document(*_DOCUMENT) for _ in range(listing.limit or 0)]
 
     async def list_with_owners(self, listing: DocumentListing) -> Sequence[OwnedDocument]:
-        return [OwnedDocument(*_OWNED) for _ in range(listing.limit)]
+        return [OwnedDocument(*_OWNED) for _ in range(listing.limit or 0)]
 
     async def count(self, owner_id: UUID) -> int:
         return 1
@@ -107,10 +117,116 @@ class Dashboard(ports.dashboard.Dashboard):
         return []
 
 
+class Attachments(ports.attachments.Attachments):
+    async def create(self, attachment: Attachment) -> None:
+        pass
+
+    async def get(self, attachment_id: UUID) -> Attachment:
+        raise NotFound
+
+    async def list(self, listing: Newest) -> Sequence[Attachment]:
+        return []
+
+    async def delete(self, attachment_id: UUID, expected: Digests) -> None:
+        pass
+
+    async def known(self, attachment_ids: Sequence[UUID]) -> set[UUID]:
+        return set(attachment_ids)
+
+
+class Activity(ports.activity.Activity):
+    async def create_many(self, entries: Sequence[ActivityRecord]) -> None:
+        pass
+
+    async def list(self, listing: Newest) -> Sequence[Entry]:
+        return []
+
+
+class Notifications(ports.notifications.Notifications):
+    async def create(self, notification: Notification) -> None:
+        pass
+
+    async def list(self, listing: Newest) -> Sequence[Notification]:
+        return []
+
+    async def claim(self, lease: UUID, moment: datetime, until: datetime, count: int) -> Sequence[Mail]:
+        return []
+
+    async def sent(self, mail_id: UUID, lease: UUID, moment: datetime) -> None:
+        pass
+
+    async def put_off(self, mail_id: UUID, lease: UUID, due_at: datetime | None) -> None:
+        pass
+
+
+class Exports(ports.exports.Exports):
+    async def users(self, listing: UserListing) -> AsyncGenerator[Sequence[User], None]:
+        yield []
+
+    async def documents(self, listing: DocumentListing) -> AsyncGenerator[Sequence[Document], None]:
+        yield []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class Events(ports.events.Events):
+    async def head(self) -> str:
+        return ""
+
+    async def pending(self, position: str) -> frozenset[str]:
+        return frozenset()
+
+    async def after(self, position: str, limit: int) -> Sequence[EventRecord]:
+        return []
+
+    async def follow(self, position: str) -> AsyncGenerator[Sequence[EventRecord | Post], None]:
+        yield []
+        await asyncio.Event().wait()
+
+    async def announce(self) -> None:
+        pass
+
+
+class Rooms(ports.rooms.Rooms):
+    async def arrive(self, client: Client, until: datetime) -> None:
+        pass
+
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
+        pass
+
+    async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
+        pass
+
+    async def depart(self, client_id: UUID) -> None:
+        pass
+
+    async def expire(self, moment: datetime) -> Sequence[Client]:
+        return []
+
+    async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
+        return 1
+
+    async def direct(self, client_id: UUID, frame: str, moment: datetime) -> bool:
+        return False
+
+    async def after(self, room: str, place: int) -> Sequence[Post]:
+        return []
+
+
 class Connection:
     users = Users()
     documents = Documents()
+    attachments = Attachments()
+    activity = Activity()
+    notifications = Notifications()
     dashboard = Dashboard()
+    rooms = Rooms()
 
     async def __aenter__(self) -> Self:
         return self
@@ -122,11 +238,22 @@ class Connection:
 
 
 class Nothing(ports.backend.Backend):
+    events = Events()
+
     def reader(self) -> Connection:
         return Connection()
 
     def unit_of_work(self) -> Connection:
         return Connection()
+
+    async def once(self, request: KeyedRequest, effect: Effect, refusal: Refusal) -> tuple[KeptAnswer, bool]:
+        return await effect(Connection()), False
+
+    def snapshot(self) -> Exports:
+        return Exports()
+
+    async def forget(self, before: datetime) -> None:
+        pass
 
     async def ping(self) -> None:
         pass
@@ -134,10 +261,13 @@ class Nothing(ports.backend.Backend):
     async def database_version(self) -> str:
         return "none"
 
-    async def cursor_secret(self) -> bytes:
+    async def secret(self, name: str) -> bytes:
         return b"no data, no secret"
 
     def pool(self) -> PoolState:
+        return PoolState(0, 0, 0)
+
+    def export_pool(self) -> PoolState:
         return PoolState(0, 0, 0)
 
 

@@ -1,89 +1,15 @@
 """Interleaved rounds: every arm several short slices in each, in an order that favours none."""
 
-import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Literal
 
-from assay.measure.accounting import CpuMeter
+from assay.measure.accounting import AccountingError
 from assay.measure.connection import LoadError, Source
-from assay.measure.load import Loader
-from assay.measure.pacing import Schedule, constant_schedule, poisson_schedule
-from assay.measure.samples import SampledAnswer, Samples, merged
+from assay.measure.lane import Arm, ArmRound, Arrivals, Lane, Plan
 
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One running server; a pid is None where its CPU cannot be read (another machine, a container)."""
-
-    name: str
-    host: str
-    port: int
-    service_pid: int | None
-    database_pid: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Arrivals:
-    """An open loop: requests at a rate fixed in advance, whatever the server does."""
-
-    per_second: float
-    kind: Literal["constant", "poisson"] = "constant"
-
-    def schedule(self, seconds: float, seed: int) -> Schedule:
-        if self.kind == "poisson":
-            return poisson_schedule(self.per_second, seconds, seed)
-        return constant_schedule(self.per_second, seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to measure. `arrivals` None is the closed loop; times are in seconds. After `least_rounds` no round
-    begins once `seconds` have passed: slices of slow requests take longer than planned."""
-
-    rounds: int = 10
-    least_rounds: int = 5
-    seconds: float = math.inf
-    slices: int = 4
-    slice_seconds: float = 0.15
-    warm_up_seconds: float = 0.5
-    connections: int = 16
-    arrivals: Arrivals | None = None
-    sample_every: int = 0
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ArmRound:
-    """What one arm did in one round; its slices are merged.
-
-    CPU is that used between a slice's first request and its last answer, by the service and by the whole
-    database server, while all other arms were idle. Work that a server puts off (checkpoints, vacuum) falls
-    into whichever slice it happens in: the balanced order spreads it over the arms.
-    """
-
-    arm: str
-    round: int
-    samples: Samples
-    service_cpu_ns: int | None
-    database_cpu_ns: int | None
-
-    @property
-    def service_cpu_us(self) -> float | None:
-        """µs for each answer; None where unknown or nothing was answered."""
-        return self._per_answer_us(self.service_cpu_ns)
-
-    @property
-    def database_cpu_us(self) -> float | None:
-        return self._per_answer_us(self.database_cpu_ns)
-
-    def _per_answer_us(self, cpu_ns: int | None) -> float | None:
-        if cpu_ns is None or not self.samples.answers:
-            return None
-        return cpu_ns / 1_000 / self.samples.answers
+__all__ = ["Arm", "ArmRound", "Arrivals", "Plan", "Rounds", "balanced_orders", "measure_rounds"]
 
 
 def balanced_orders(arms: int, rng: random.Random) -> Iterator[list[int]]:
@@ -108,64 +34,67 @@ def balanced_orders(arms: int, rng: random.Random) -> Iterator[list[int]]:
             yield [names[place] for place in row]
 
 
-class _Lane:
-    """An arm with its connections, its meters and its place in the request source."""
+class Rounds:
+    """One scenario on all arms. `turn` may be called again and goes on where the last one ended: with the
+    next request of each source, in the next order.
 
-    def __init__(self, arm: Arm, source: Source, loader: Loader, plan: Plan) -> None:
-        self.arm = arm
-        self._source = source
-        self._loader = loader
+    An arm that dies is lost and the others go on. The arms stand in each place of the order equally often
+    where rounds x slices is a multiple of the block of `balanced_orders`, else as nearly as can be. In an
+    open loop every arm of a slice gets the same schedule.
+    """
+
+    def __init__(self, arms: Sequence[Arm], requests: Callable[[Arm], Source], plan: Plan) -> None:
+        self.found: list[ArmRound] = []
+        self.count = 0
         self._plan = plan
-        self._sent = 0
-        self._service = None if arm.service_pid is None else CpuMeter(arm.service_pid)
-        self._database = None if arm.database_pid is None else CpuMeter(arm.database_pid)
-        self._slices: list[Samples] = []
-        self._kept: list[SampledAnswer] = []
-        self._service_ns = 0
-        self._database_ns = 0
+        self._rng = random.Random(plan.seed)
+        self._orders = balanced_orders(len(arms), self._rng)
+        self._lanes = [Lane(arm, requests(arm), plan) for arm in arms]
 
-    async def warm_up(self) -> None:
-        seen = await self._loader.closed(
-            self._source, self._plan.warm_up_seconds, sample_every=self._plan.sample_every
-        )
-        self._sent += seen.sent
-        # slow arms never get to where fast ones begin their slices: the first requests are common to all
-        self._kept = seen.sampled
-        if not seen.answers:
-            raise LoadError(f"{self.arm.name} answered nothing while it was warmed up: {dict(seen.errors)}")
+    @property
+    def lost(self) -> dict[str, str]:
+        """The arms that could not be measured to the end, and why."""
+        return {lane.arm.name: lane.lost for lane in self._lanes if lane.lost is not None}
 
-    async def slice(self, seed: int) -> None:
-        service_ns, database_ns = _reading(self._service), _reading(self._database)
-        seen = await self._load(seed)
-        self._service_ns += _reading(self._service) - service_ns
-        self._database_ns += _reading(self._database) - database_ns
-        self._sent += seen.sent
-        self._slices.append(seen)
+    @property
+    def cold(self) -> set[str]:
+        """The arms whose cost was not steady when their warm-up ended."""
+        return {lane.arm.name for lane in self._lanes if lane.warm is False}
 
-    async def _load(self, seed: int) -> Samples:
-        plan = self._plan
-        if plan.arrivals is None:
-            return await self._loader.closed(
-                self._source, plan.slice_seconds, sample_every=plan.sample_every, first_index=self._sent
-            )
-        schedule = plan.arrivals.schedule(plan.slice_seconds, seed)
-        return await self._loader.scheduled(
-            self._source, schedule, sample_every=plan.sample_every, first_index=self._sent
-        )
+    async def turn(self, seconds: float, enough: Callable[[], bool], on_round: Callable[[int], None]) -> None:
+        """Warms all arms up, then rounds until they are `enough` or the time is over, as the plan says."""
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            await _each(self._lanes, lambda lane: lane.open(stack))
+            await _each(self._lanes, lambda lane: lane.warm_up())
+            while not (self.is_over or enough()):
+                if self.count >= self._plan.least_rounds and time.monotonic() - began > seconds:
+                    break
+                await self._round()
+                on_round(self.count - 1)
 
-    def end_round(self, number: int) -> ArmRound:
-        service_ns = None if self._service is None else self._service_ns
-        database_ns = None if self._database is None else self._database_ns
-        samples = merged(self._slices)
-        samples.sampled[:0] = self._kept
-        ended = ArmRound(self.arm.name, number, samples, service_ns, database_ns)
-        self._kept = []
-        self._slices, self._service_ns, self._database_ns = [], 0, 0
-        return ended
+    @property
+    def is_over(self) -> bool:
+        """Whether another turn would add nothing."""
+        return self.count >= self._plan.rounds or all(lane.lost is not None for lane in self._lanes)
+
+    async def _round(self) -> None:
+        for _ in range(self._plan.slices):
+            await self._slices(self._rng.getrandbits(32))
+        self.found += [lane.end_round(self.count) for lane in self._lanes if lane.lost is None]
+        self.count += 1
+
+    async def _slices(self, seed: int) -> None:
+        await _each([self._lanes[place] for place in next(self._orders)], lambda lane: lane.slice(seed))
 
 
-def _reading(meter: CpuMeter | None) -> int:
-    return 0 if meter is None else meter.cpu_ns()
+async def _each(lanes: Sequence[Lane], step: Callable[[Lane], Awaitable[None]]) -> None:
+    for lane in lanes:
+        if lane.lost is None:
+            try:
+                await step(lane)
+            except (LoadError, AccountingError) as error:
+                lane.lost = str(error)
 
 
 async def measure_rounds(
@@ -174,30 +103,10 @@ async def measure_rounds(
     plan: Plan,
     on_round: Callable[[int], None] = lambda _number: None,
 ) -> list[ArmRound]:
-    """Measures one scenario on all arms; `requests` gives each arm its source, `on_round` hears of progress.
-
-    All arms warm up first. The arms stand in each place of the order equally often where rounds x slices is a
-    multiple of the block of `balanced_orders`, else as nearly as can be. In an open loop every arm of a turn
-    gets the same schedule.
-    """
-    rng = random.Random(plan.seed)
-    orders = balanced_orders(len(arms), rng)
-    found: list[ArmRound] = []
-    async with AsyncExitStack() as stack:
-        lanes: list[_Lane] = []
-        for arm in arms:
-            loader = await stack.enter_async_context(Loader(arm.host, arm.port, plan.connections))
-            lanes.append(_Lane(arm, requests(arm), loader, plan))
-        for lane in lanes:
-            await lane.warm_up()
-        started = time.monotonic()
-        for number in range(plan.rounds):
-            if number >= plan.least_rounds and time.monotonic() - started > plan.seconds:
-                break
-            for _ in range(plan.slices):
-                seed = rng.getrandbits(32)
-                for place in next(orders):
-                    await lanes[place].slice(seed)
-            found += [lane.end_round(number) for lane in lanes]
-            on_round(number)
-    return found
+    """Measures one scenario on all arms, in the plan's rounds or seconds whatever its precision; `requests`
+    gives each arm its source, `on_round` hears of progress. An arm that dies is a LoadError."""
+    rounds = Rounds(arms, requests, plan)
+    await rounds.turn(plan.seconds, lambda: False, on_round)
+    for name, reason in rounds.lost.items():
+        raise LoadError(f"{name}: {reason}")
+    return rounds.found

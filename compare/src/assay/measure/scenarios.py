@@ -6,25 +6,41 @@ two arms of one database change different rows of equal content.
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
 from assay.measure import dataset
 from assay.measure.connection import Asked, Source, prepare
-from assay.measure.dataset import BUSY_OWNERS, PERIOD, Rows
+from assay.measure.dataset import Rows
 
 _JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True)
+class Past:
+    """What an arm's earlier requests left behind: a new source goes on from there. `tags` are the ETags that
+    are not the first one, `moved` the groups of documents that are with their second owner, `runs` how often
+    a seed was used to name new rows."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    moved: set[int] = field(default_factory=set)
+    runs: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
 class Target:
-    """Whom the requests are for: `host` is host:port, `lane` counts the arms of one database from 0."""
+    """Whom the requests are for: `host` is host:port, `lane` counts the arms of one database from 0, `prefix`
+    is what stands before every path."""
 
     host: str
     rows: Rows
     lane: int
+    prefix: str = ""
+    past: Past = field(default_factory=Past)
 
     @property
     def label(self) -> str:
@@ -32,10 +48,17 @@ class Target:
         return f"lane{self.lane}"
 
     def get(self, path: str) -> bytes:
-        return prepare("GET", path, self.host)
+        return prepare("GET", self.prefix + path, self.host)
 
     def send(self, method: str, path: str, body: object, **headers: str) -> bytes:
-        return prepare(method, path, self.host, {**_JSON, **headers}, orjson.dumps(body))
+        return prepare(method, self.prefix + path, self.host, {**_JSON, **headers}, orjson.dumps(body))
+
+    def run(self, chance: random.Random) -> str:
+        """Names the new rows of one source: the same for all arms, another for each source of an arm."""
+        bits = chance.getrandbits(40)
+        self.past.runs[bits] += 1
+        again = self.past.runs[bits] - 1
+        return f"{bits}.{again}" if again else str(bits)
 
 
 Requests = Callable[[Target, random.Random], Iterator[bytes | Asked]]
@@ -43,7 +66,11 @@ Requests = Callable[[Target, random.Random], Iterator[bytes | Asked]]
 
 @dataclass(frozen=True)
 class Scenario:
-    """`operation` is the port's method; `floors` name the floors that answer it as well."""
+    """`operation` is the port's method; `floors` name the floors that answer it as well.
+
+    `writes`: its requests change or add rows. `look` gives what is held against the other arms' answers of a
+    JSON body; None is all of it, by value. In a closed loop a connection rests `think_ms` after each answer.
+    """
 
     name: str
     title: str
@@ -52,6 +79,9 @@ class Scenario:
     requests: Requests
     connections: int = 16
     floors: tuple[str, ...] = ()
+    writes: bool = False
+    look: Callable[[Any], Any] | None = None
+    think_ms: float = 0.0
 
     def source(self, target: Target, seed: int) -> Source:
         return self.requests(target, random.Random(seed)).__next__
@@ -71,7 +101,7 @@ def _get_documents(target: Target, chance: random.Random) -> Iterator[bytes]:
 
 
 def _list_by_owner(target: Target, chance: random.Random) -> Iterator[bytes]:
-    owners = chance.choices(target.rows.users[:BUSY_OWNERS], k=1_000)
+    owners = chance.choices(target.rows.busy_owners, k=1_000)
     return _prepared(
         [target.get(f"/documents?owner_id={owner}&sort=-created_at&limit=50") for owner in owners]
     )
@@ -88,14 +118,14 @@ def _list_filtered(target: Target, chance: random.Random) -> Iterator[bytes]:
 
 
 def _create_users(target: Target, chance: random.Random) -> Iterator[bytes]:
-    run = chance.getrandbits(40)
+    run = target.run(chance)
     for number in itertools.count():
         user = {"email": f"new{number}.{run}@{target.label}.example", "name": f"New user {number}"}
         yield target.send("POST", "/users", user)
 
 
 def _create_many_users(target: Target, chance: random.Random) -> Iterator[bytes]:
-    run = chance.getrandbits(40)
+    run = target.run(chance)
     for number in itertools.count():
         users = [
             {"email": f"batch{number}.{place}.{run}@{target.label}.example", "name": f"User {place}"}
@@ -114,59 +144,87 @@ def _create_many_documents(target: Target, chance: random.Random) -> Iterator[by
         yield target.send("POST", "/documents/batch", batch)
 
 
-def _patch(target: Target, change: Callable[[int], object], first: int) -> Iterator[Asked]:
-    """Rows in turn, each with the ETag that its last answer gave. A row comes again only after 999 others, so
+def _patch(target: Target, change: Callable[[int], object], ids: Sequence[str]) -> Iterator[Asked]:
+    """Rows in turn, each with the ETag that its last answer gave. A row comes again only after all others, so
     that its answer is there by then."""
-    rows = range(first + target.lane * PERIOD, first + target.lane * PERIOD + 1_000)
-    ids = [target.rows.documents[number] for number in rows]
-    tags = dict.fromkeys(ids, '"1"')
-
-    def asked(document_id: str, body: object) -> Asked:
-        def learn(status: int, head: bytes, _body: bytes) -> None:
-            if status == 200:
-                tags[document_id] = _etag(head)
-
-        path = f"/documents/{document_id}"
-        return Asked(target.send("PATCH", path, body, **{"if-match": tags[document_id]}), learn)
-
     for number in itertools.count():
-        yield asked(ids[number % len(ids)], change(number))
+        yield asked_patch(target, ids[number % len(ids)], change(number))
 
 
-def _etag(head: bytes) -> str:
+def asked_patch(
+    target: Target, document_id: str, body: object, on_status: Callable[[int], None] | None = None
+) -> Asked:
+    """A patch with the row's last ETag, which learns the next one; `on_status` hears how it was answered."""
+    tags = target.past.tags
+
+    def learn(status: int, head: bytes, _body: bytes) -> None:
+        if status == 200:
+            tags[document_id] = etag(head)
+        if on_status is not None:
+            on_status(status)
+
+    headers = {"if-match": tags.get(document_id, '"1"')}
+    return Asked(target.send("PATCH", f"/documents/{document_id}", body, **headers), learn)
+
+
+def etag(head: bytes) -> str:
     return head.lower().partition(b"\r\netag:")[2].partition(b"\r\n")[0].strip().decode()
+
+
+def _patched_rows(target: Target, part: int) -> Sequence[str]:
+    """A fifth of the lane, without the documents that transfers change: those of the first busy owners."""
+    rows, lane = target.rows, target.rows.lane(target.lane)
+    moving = {row for owner in range(_groups(target)) for row in rows.owned(owner, target.lane)}
+    ids = [row for row in lane if row not in moving]
+    fifth = len(lane) // 5
+    return ids[part * fifth : (part + 1) * fifth]
+
+
+def _groups(target: Target) -> int:
+    return len(target.rows.busy_owners) // 5
 
 
 def _patch_title(target: Target, _chance: random.Random) -> Iterator[Asked]:
     return _patch(
-        target, lambda number: {"title": f"Title {number}", "tags": [f"patch-{number % 7}"]}, first=0
+        target,
+        lambda number: {"title": f"Title {number}", "tags": [f"patch-{number % 7}"]},
+        _patched_rows(target, part=0),
     )
 
 
 def _patch_content(target: Target, _chance: random.Random) -> Iterator[Asked]:
-    return _patch(target, lambda number: {"content": {"size": number, "score": None}}, first=1_000)
+    return _patch(
+        target, lambda number: {"content": {"size": number, "score": None}}, _patched_rows(target, part=1)
+    )
 
 
-def _transfer(target: Target, _chance: random.Random) -> Iterator[bytes]:
-    """Groups of ten documents of one busy owner, to another user and back; a group comes again after 99
+def _transfer(target: Target, _chance: random.Random) -> Iterator[Asked]:
+    """Groups of ten documents of one busy owner, to another user and back; a group comes again after all
     others."""
-    groups = 100
+    moved = target.past.moved
     for number in itertools.count():
-        group = number % groups
-        first = group + target.lane * PERIOD
-        owners = [target.rows.users[group], target.rows.users[-1 - group]]
-        giving, taking = owners if number // groups % 2 == 0 else reversed(owners)
+        group = number % _groups(target)
+        owners = target.rows.users[group], target.rows.users[-1 - group]
+        giving, taking = reversed(owners) if group in moved else owners
         body = {
-            "document_ids": target.rows.documents[first : first + 10 * BUSY_OWNERS : BUSY_OWNERS],
+            "document_ids": target.rows.owned(group, target.lane)[:10],
             "from_owner_id": giving,
             "to_owner_id": taking,
         }
-        yield target.send("POST", "/documents/transfer", body)
+
+        def learn(status: int, _head: bytes, _body: bytes, group: int = group) -> None:
+            if status == 200:
+                moved.symmetric_difference_update({group})
+
+        yield Asked(target.send("POST", "/documents/transfer", body), learn)
 
 
 def _dashboard(target: Target, _chance: random.Random) -> Iterator[bytes]:
     return _prepared([target.get("/dashboard")])
 
+
+ALL_FLOORS = ("bare", "floor-http", "floor-asyncpg", "floor-motor")
+"""Those that split a cost into framework, driver and layer."""
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -175,7 +233,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "users.get",
         ("USR-3",),
         _get_users,
-        floors=("floor-http", "floor-asyncpg", "floor-motor"),
+        floors=ALL_FLOORS,
     ),
     Scenario(
         "documents.get",
@@ -183,7 +241,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "documents.get_with_owner",
         ("DOC-2",),
         _get_documents,
-        floors=("floor-http",),
+        floors=ALL_FLOORS,
     ),
     Scenario(
         "documents.list",
@@ -192,7 +250,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         ("DOC-6", "GEN-9"),
         _list_by_owner,
         connections=8,
-        floors=("floor-http",),
+        floors=ALL_FLOORS,
     ),
     Scenario(
         "documents.list-filtered",
@@ -213,7 +271,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         "documents.update",
         ("DOC-3", "GEN-10"),
         _patch_title,
-        floors=("floor-http",),
+        floors=ALL_FLOORS,
+        writes=True,
     ),
     Scenario(
         "documents.patch-content",
@@ -222,6 +281,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         ("DOC-3", "GEN-10"),
         _patch_content,
         floors=("floor-http",),
+        writes=True,
     ),
     Scenario(
         "documents.transfer",
@@ -230,8 +290,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         ("DOC-8",),
         _transfer,
         floors=("floor-http",),
+        writes=True,
     ),
-    Scenario("users.create", "One user", "users.create", ("USR-1",), _create_users, floors=("floor-http",)),
+    Scenario(
+        "users.create",
+        "One user",
+        "users.create",
+        ("USR-1",),
+        _create_users,
+        floors=ALL_FLOORS,
+        writes=True,
+    ),
     Scenario(
         "users.create_many",
         "100 users in one request",
@@ -239,7 +308,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         ("USR-6",),
         _create_many_users,
         connections=4,
-        floors=("floor-http", "floor-asyncpg"),
+        floors=ALL_FLOORS,
+        writes=True,
     ),
     Scenario(
         "documents.create_many",
@@ -248,7 +318,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         ("DOC-5",),
         _create_many_documents,
         connections=4,
-        floors=("floor-http",),
+        floors=ALL_FLOORS,
+        writes=True,
     ),
 )
 """Reading before writing: every arm reads the same rows, as each is seeded alike and none has written yet."""

@@ -107,7 +107,11 @@ class Turn(ABC):
 
 
 class ClosedTurn(Turn):
-    """Every connection sends its next request when the answer came, until the time is over."""
+    """Every connection sends its next request `think_ns` after the answer came, until the time is over.
+
+    The first ones are spread over that time, so that a slice has as many requests for its length, however
+    short it is.
+    """
 
     def __init__(
         self,
@@ -116,25 +120,51 @@ class ClosedTurn(Turn):
         sample_every: int,
         first_index: int,
         length_ns: int,
+        think_ns: int,
     ) -> None:
         super().__init__(pool, source, sample_every, first_index)
         self._length_ns = length_ns
+        self._think_ns = think_ns
         self._end_ns = 0
         self._running = pool.size
 
     def close(self) -> None:
-        """Nothing is held: the next request follows from the last answer."""
+        """Nothing is held: who rests sees that the slice is done."""
 
     def start(self, now_ns: int) -> None:
         self._end_ns = now_ns + self._length_ns
-        for connection in self._pool.connections:
-            self.send(connection, now_ns)
+        for place, connection in enumerate(self._pool.connections):
+            rest_ns = self._think_ns * place // self._pool.size
+            if rest_ns:
+                self._rest(connection, now_ns, rest_ns)
+            else:
+                self.send(connection, now_ns)
 
     def free(self, connection: Connection, now_ns: int) -> None:
-        if now_ns < self._end_ns:
-            self.send(connection, now_ns)
-        else:
+        if now_ns >= self._end_ns:
             self._retire()
+        elif self._think_ns:
+            self._rest(connection, now_ns, self._think_ns)
+        else:
+            self.send(connection, now_ns)
+
+    def _rest(self, connection: Connection, now_ns: int, rest_ns: int) -> None:
+        seconds = min(rest_ns, self._end_ns - now_ns) / 1e9
+        asyncio.get_running_loop().call_later(seconds, self._rested, connection)
+
+    def _rested(self, connection: Connection) -> None:
+        if self.done.done():
+            return
+        now_ns = time.perf_counter_ns()
+        try:
+            if now_ns >= self._end_ns:
+                self._retire()
+            elif connection.is_open:
+                self.send(connection, now_ns)
+            else:
+                self._pool.replace(connection, self)
+        except Exception as error:  # noqa: BLE001 - whoever awaits the slice gets it
+            self.broken(error)
 
     def refused(self) -> bool:
         if time.perf_counter_ns() >= self._end_ns:

@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assay.report.axes import step
+
 ROW = 38
 AXIS = 30
 
@@ -55,8 +57,8 @@ def chart(title: str, entries: Sequence[Entry], baseline: float | None, floor: f
     known = math.isfinite(floor) and baseline is not None
     edges = (baseline * math.exp(-floor), baseline * math.exp(floor)) if known and baseline else None
     top: float = max([*(entry.high for entry in entries), *(edges or ()), 1.0])
-    step = _step(top)
-    end = math.ceil(top / step) * step
+    width = step(top)
+    end = math.ceil(top / width) * width
 
     def place(value: float) -> float:
         return round(100 * value / end, 3)
@@ -77,18 +79,7 @@ def chart(title: str, entries: Sequence[Entry], baseline: float | None, floor: f
         height=ROW * len(entries) + AXIS,
         longest=max((len(entry.label) for entry in entries), default=0),
         marks=marks,
-        ticks=[(place(step * number), f"{step * number:,g}") for number in range(round(end / step) + 1)],
+        ticks=[(place(width * number), f"{width * number:,g}") for number in range(round(end / width) + 1)],
         band=None if edges is None else (place(edges[0]), place(edges[1]) - place(edges[0])),
         origin=None if baseline is None else place(baseline),
     )
-
-
-def _step(top: float) -> float:
-    """The distance of the ticks: 1, 2 or 5 times a power of ten, for at most five of them.
-
-    >>> _step(412.0), _step(7.0), _step(90000.0)
-    (100.0, 2.0, 20000.0)
-    """
-    rough = top / 5
-    power = math.pow(10, math.floor(math.log10(rough)))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)

@@ -1,18 +1,22 @@
-"""The report as one page that needs neither a network nor a script."""
+"""The report as one page that needs no network, and no script but to weigh anew and to sort."""
 
+import base64
+import hashlib
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
 
-from assay.measure.statistics import CONFIDENCE, PRACTICAL, RESAMPLES
-from assay.report.model import Results
-from assay.report.views import View
-from assay.report.words import SIGNS, figure, times, trips
+from assay.report.anatomy import PARTS, delay_views, growth_views, parts_of, split_views
+from assay.report.choice import Choice
+from assay.report.colours import coloured
+from assay.report.model import ADVICE, Results
+from assay.report.pace import capacity_views, latency_views
+from assay.report.sameness import Sameness
+from assay.report.upkeep import Upkeep
+from assay.report.views import NOT_MEASURED, View
+from assay.report.words import SIGNS, amount, figure, seconds, times, trips
 
 
 def write(results: Results, file: Path) -> None:
@@ -20,11 +24,29 @@ def write(results: Results, file: Path) -> None:
 
 
 def page(results: Results) -> str:
+    view = View(results)
+    script = _templates().get_template("page.js").render()
     return (
         _templates()
         .get_template("report.html.j2")
         .render(
-            view=View(results), results=results, signs=SIGNS, statistics=(CONFIDENCE, RESAMPLES, PRACTICAL)
+            view=view,
+            results=results,
+            choice=Choice(view),
+            latencies=latency_views(view),
+            capacities=capacity_views(view),
+            splits=split_views(view),
+            growth=growth_views(view),
+            delays=delay_views(view),
+            footprints=view.each(results.footprints),
+            upkeep=Upkeep(view),
+            sameness=Sameness(view),
+            signs=SIGNS,
+            advice=ADVICE,
+            parts=PARTS,
+            not_measured=NOT_MEASURED,
+            script=Markup(script),  # noqa: S704
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
 
@@ -38,10 +60,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"figure": figure, "times": times, "trips": trips, "coloured": _coloured}
+    templates.filters |= {
+        "figure": figure,
+        "times": times,
+        "trips": trips,
+        "amount": amount,
+        "seconds": seconds,
+        "parts_of": parts_of,
+        "coloured": coloured,
+    }
     return templates
-
-
-def _coloured(source: str) -> Markup:
-    """Python as spans with classes; Pygments escapes what it is given."""
-    return Markup(highlight(source, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)))  # noqa: S704

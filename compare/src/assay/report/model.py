@@ -7,25 +7,19 @@ request, latencies in milliseconds, rates in requests per second.
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-FORMAT = "assay-results/1"
+from assay.report.care import Candidate, Change, LayerCode
+from assay.report.decision import Decision
+from assay.report.figures import Capacity, Delay, Footprint, Growth, Latency, Split
+from assay.report.part import Interval, Part
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Interval(_Part):
-    """A median over rounds with its bootstrap 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+FORMAT = "assay-results/2"
 
 
-class Comparison(_Part):
-    """The arm's service CPU as a multiple of the baseline's, paired by round, and what that says."""
+class Comparison(Part):
+    """The arm's service CPU as a multiple of the baseline's, paired by round, and what that says. The
+    interval is one of several that hold together."""
 
     ratio: Interval
     rounds: int
@@ -36,27 +30,40 @@ class Doubt(StrEnum):
     """Why a figure may not hold."""
 
     GENERATOR_BUSY = "the load generator was near its limit"
-    NOISY = "two equal arms differed by more than 10 %"
-    TOO_FEW = "too few samples for every percentile"
+    NOISY = "the machine was noisy: rounds of one arm differed widely"
+    DRIFT = "the figures moved in one direction all through the rounds"
+    THROTTLED = "the machine ran slower than before, for every arm at once"
+    TOO_FEW = "too few samples"
+    NOT_WARM = "the arm was still getting faster when its warm-up ended"
+    TWINS_APART = "two equal arms came out as different"
+    WIDE = "the interval is wider than was asked for"
+    UNEQUAL = "an arm differs from the others in what should be equal"
     NO_CPU = "no CPU figures: the process cannot be read from here"
 
 
 ADVICE: dict[Doubt, str] = {
     Doubt.GENERATOR_BUSY: "Lower the connections, or give the generator a core of its own.",
     Doubt.NOISY: "Close other programs, or give the run a larger budget.",
+    Doubt.DRIFT: "Something grows while it is measured: look at the rows that are written, or at the "
+    "machine's temperature; then measure again.",
+    Doubt.THROTTLED: "Measure on mains power, away from virtual machines with shared cores.",
     Doubt.TOO_FEW: "Give the run a larger budget.",
+    Doubt.NOT_WARM: "Give the run a larger budget: warm-up is a share of it.",
+    Doubt.TWINS_APART: "Distrust every ratio of this scenario that is not much larger; measure again.",
+    Doubt.WIDE: "Give the run a larger budget, or ask for less with --precision.",
+    Doubt.UNEQUAL: "Read the parity manifest; --strict refuses such a run.",
     Doubt.NO_CPU: "Let assay start the service itself.",
 }
 
 
-class Database(_Part):
+class Database(Part):
     kind: Literal["postgresql", "mongodb"]
     version: str
     source: Literal["embedded", "docker", "url"]
     settings: dict[str, str]
 
 
-class Environment(_Part):
+class Environment(Part):
     """Where it ran. `versions` by distribution."""
 
     platform: str
@@ -68,39 +75,46 @@ class Environment(_Part):
     versions: dict[str, str]
 
 
-class Method(_Part):
+class Method(Part):
     """How it was measured: a closed loop on each arm, on equal rows. `slices` are those of an arm in each
-    round."""
+    round; `precision` is the half-width of a ratio's interval at which its scenario ends early; `confidence`
+    is that of all ratios of a scenario together; `workload` the text of the file that gave the scenarios."""
 
     slices: int
     slice_seconds: float
     warm_up_seconds: float
+    budget_seconds: float
+    precision: float
+    confidence: float
+    practical: float
     users: int
     documents: int
+    workload: str | None
 
 
-class Failure(_Part):
+class Failure(Part):
     test: str
     clauses: list[str]
     message: str
 
 
-class Arm(_Part):
-    """One running server. `again` is the A/A arm: a backend entered twice. `parity` holds what was read from
-    the arm itself; `excluded` says why an arm has no figures."""
+class Arm(Part):
+    """One running server. `again` is the A/A arm: a backend entered twice; `url` is a service that runs
+    elsewhere. `alarms` name what differs from the other arms and should not; `excluded` says why an arm has
+    no figures."""
 
     name: str
     title: str
-    kind: Literal["service", "again", "floor"]
+    kind: Literal["service", "again", "floor", "url"]
     backend: str | None
     layer: str
     database: Literal["postgresql", "mongodb"] | None
-    parity: dict[str, str]
+    alarms: list[str]
     failures: list[Failure]
     excluded: str | None
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """One operation under load, over `connections` with one request at a time. `example` is one of its
     requests, method and path (and body)."""
 
@@ -113,8 +127,31 @@ class Scenario(_Part):
     floor: bool
 
 
-class Cell(_Part):
-    """One arm in one scenario. Without figures, `missing` says why; `round_trips` is per request."""
+class Property(Part):
+    """One line of the parity manifest, by arm; None where an arm does not have it. `declared` says why arms
+    may differ in it; where it is None and values differ, the arms that differ are alarmed."""
+
+    name: str
+    values: dict[str, str | None]
+    declared: str | None
+    differs: bool
+
+
+class Content(Part):
+    """What a backend's database holds, before and after the measurements: rows and a checksum of their values
+    without ids and times, by collection. `expected` says whether both are what the measurements had to leave
+    behind."""
+
+    backend: str
+    before: dict[str, str]
+    after: dict[str, str]
+    expected: bool
+    because: str
+
+
+class Cell(Part):
+    """One arm in one scenario. Without figures, `missing` says why; `round_trips` and bytes are per
+    request. `compared` answers were held against the baseline's, `wrong` of them differed."""
 
     arm: str
     scenario: str
@@ -122,31 +159,36 @@ class Cell(_Part):
     rounds: int = 0
     requests: int = 0
     errors: int = 0
+    compared: int = 0
+    wrong: int = 0
     service_cpu: Interval | None = None
     database_cpu: Interval | None = None
     round_trips: float | None = None
+    bytes_in: float | None = None
+    bytes_out: float | None = None
     per_second: Interval | None = None
     p50_ms: float | None = None
     p90_ms: float | None = None
     p99_ms: float | None = None
     against_baseline: Comparison | None = None
+    doubts: list[Doubt] = Field(default_factory=list)
 
 
-class Noise(_Part):
+class Noise(Part):
     """The A/A pair of a scenario: how far two equal arms seemed apart."""
 
     scenario: str
     comparison: Comparison | None
 
 
-class ClauseResult(_Part):
+class ClauseResult(Part):
     """By backend; `gap` fails as the backend says it does, `not run` also where the run left it out."""
 
     clause: str
     backends: dict[str, Literal["passed", "failed", "gap", "not run"]]
 
 
-class Implementation(_Part):
+class Implementation(Part):
     backend: str
     file: str
     line: int
@@ -154,7 +196,7 @@ class Implementation(_Part):
     source: str
 
 
-class Operation(_Part):
+class Operation(Part):
     """One operation of the ports, as each backend answers it."""
 
     name: str
@@ -162,7 +204,7 @@ class Operation(_Part):
     implementations: list[Implementation]
 
 
-class Judgement(_Part):
+class Judgement(Part):
     """In words: the verdict first, then what stands behind it and what it does not cover."""
 
     headline: str
@@ -170,8 +212,8 @@ class Judgement(_Part):
     limits: list[str]
 
 
-class Results(_Part):
-    format: Literal["assay-results/1"]
+class Results(Part):
+    format: Literal["assay-results/2"]
     started_at: str
     seconds: float
     command: str
@@ -184,7 +226,19 @@ class Results(_Part):
     scenarios: list[Scenario]
     cells: list[Cell]
     noise: list[Noise]
+    parity: list[Property]
+    contents: list[Content]
+    latencies: list[Latency]
+    capacities: list[Capacity]
+    splits: list[Split]
+    footprints: list[Footprint]
+    growth: list[Growth]
+    delays: list[Delay]
+    code: list[LayerCode]
+    changes: list[Change]
+    candidates: list[Candidate]
     conformance: list[ClauseResult]
     operations: list[Operation]
     doubts: list[Doubt]
     judgement: Judgement
+    decision: Decision

@@ -1,5 +1,6 @@
 """The report in the terminal: one line for each scenario, in as many tables as the width asks for."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from assay.report.words import SIGNS, figure, times, trips
 STYLES = {"better": "green", "worse": "red", "baseline": "bold"}
 
 
-def show(results: Results, output: Path, console: Console) -> None:
-    """`output` is the folder that holds the report."""
+def show(results: Results, page: Path | None, console: Console) -> None:
+    """`page` is the report that was written, if one was."""
     view = View(results)
     console.print()
     console.print(Text(results.judgement.headline, "bold"))
@@ -25,13 +26,23 @@ def show(results: Results, output: Path, console: Console) -> None:
         console.print(table)
         console.print()
     console.print(Text(_legend(results.baseline), "dim"))
-    for found in (_floors(view), _reasons(results), Text(_conformance(view)), _doubts(results)):
+    for found in (
+        _floors(view),
+        _latencies(results),
+        _capacities(results),
+        _delays(results),
+        _decision(results),
+        _reasons(results),
+        Text(_conformance(view)),
+        _doubts(results),
+    ):
         if found is not None:
             console.print()
             console.print(found)
-    console.print()
-    # a path that is broken over two lines cannot be opened
-    console.print(Text(f"Report: {output / 'report.html'}"), soft_wrap=True)
+    if page is not None:
+        console.print()
+        # a path that is broken over two lines cannot be opened
+        console.print(Text(f"Report: {page}"), soft_wrap=True)
 
 
 def _fitting(view: View, arms: Sequence[Arm], console: Console) -> list[Table]:
@@ -74,10 +85,65 @@ def _legend(baseline: str) -> str:
     return f"Service CPU per request, × {baseline}, verdict · round trips.  {signs}"
 
 
-def _floors(view: View) -> Table | None:
+def _lines(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("floor", "scenario", "service CPU", "ratio"):
+    for heading in headings:
         table.add_column(heading, no_wrap=True)
+    return table
+
+
+def _latencies(results: Results) -> Table | None:
+    table = _lines("latency", "arm", "rate", "p50 ms", "p99 ms", "highest")
+    for found in results.latencies:
+        told = {one.percentile: one for one in found.percentiles}
+        if found.missing is None and told:
+            last = found.percentiles[-1]
+            middle, tail = (figure(told[at].ms) if at in told else "–" for at in (50.0, 99.0))
+            highest = f"p{last.percentile:g} {figure(last.ms)}"
+            rate = f"{figure(found.per_second)}/s"
+            table.add_row(Text(found.scenario), Text(found.arm), rate, middle, tail, highest)
+    return table if table.row_count else None
+
+
+def _capacities(results: Results) -> Table | None:
+    table = _lines("capacity", "arm", "requests/s", "bracket")
+    for found in results.capacities:
+        rate = found.per_second
+        if rate is not None:
+            bracket = f"{figure(rate.low)}–{figure(rate.high)}"
+            table.add_row(Text(found.scenario), Text(found.arm), figure(rate.value), bracket)
+    return table if table.row_count else None
+
+
+def _delays(results: Results) -> Table | None:
+    table = _lines("database delay", "arm", "ms", "trips", "p50 ms", "predicted")
+    for found in results.delays:
+        if found.p50_ms is not None:
+            trip_count = "–" if found.round_trips is None else trips(found.round_trips)
+            predicted = "–" if found.predicted_ms is None else figure(found.predicted_ms)
+            delay = f"{found.asked_ms:g}"
+            measured = figure(found.p50_ms.ms)
+            table.add_row(Text(found.scenario), Text(found.arm), delay, trip_count, measured, predicted)
+    return table if table.row_count else None
+
+
+def _decision(results: Results) -> Group:
+    decision = results.decision
+    scores = ", ".join(
+        f"{one.arm} {one.score.value:.2f} ({one.score.low:.2f}–{one.score.high:.2f})"
+        f"{'' if one.fit else ' breaks a limit'}"
+        for one in decision.scores
+    )
+    lines = [Text(f"Scores, 1 is best in everything that counts: {scores or 'none'}")]
+    if decision.recommended is not None:
+        lines.insert(0, Text(f"Recommended under these weights: {decision.recommended}", "bold"))
+    else:
+        lines.insert(0, Text(f"No recommendation: {decision.withheld}", "bold"))
+    return Group(*lines)
+
+
+def _floors(view: View) -> Table | None:
+    table = _lines("floor", "scenario", "service CPU", "ratio")
     for found in view.scenarios:
         for row in found.rows:
             cpu, against = row.cell.service_cpu, row.cell.against_baseline
@@ -105,8 +171,13 @@ def _conformance(view: View) -> str:
 
 
 def _doubts(results: Results) -> Group | None:
+    counts = Counter(doubt for cell in results.cells for doubt in cell.doubts)
     lines = [
-        Text.assemble(("Doubt: ", "bold yellow"), f"{doubt.value}. {ADVICE[doubt]}")
+        Text.assemble(("Doubt: ", "bold yellow"), f"{doubt.value}{_cells(counts[doubt])}. {ADVICE[doubt]}")
         for doubt in results.doubts
     ]
     return Group(*lines) if lines else None
+
+
+def _cells(count: int) -> str:
+    return f" ({count} cell{'s' if count > 1 else ''})" if count else ""

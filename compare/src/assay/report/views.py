@@ -1,8 +1,10 @@
-"""What the page shows, drawn from the results: arms with their colours, tables in their order, charts."""
+"""What every part of the page is drawn from: arms with their colours, scenarios, conformance, code."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, Protocol, TypeVar
 
 from assay.judge.verdict import floor_of
 from assay.report.charts import Chart, Entry, chart
@@ -11,8 +13,36 @@ from assay.report.words import SIGNS, figure, spread, verdict_on
 
 HUES = {"asyncpg": 1, "sqlalchemy": 2, "tortoise": 3, "motor": 4}
 """A layer keeps its colour in every report; others get the free ones in turn."""
-FREE_HUES = (5, 6)
+FREE_HUES = (5, 6, 7, 8)
 GREY = 0
+NOT_MEASURED = "not measured in this run"
+
+
+class Told(Protocol):
+    """A figure of an arm, or why there is none."""
+
+    @property
+    def arm(self) -> str: ...
+
+    @property
+    def missing(self) -> str | None: ...
+
+
+T = TypeVar("T", bound=Told)
+
+
+@dataclass(frozen=True)
+class ArmFigures(Generic[T]):
+    """What was found of an arm; `found` is None where `missing` says why."""
+
+    arm: Arm
+    hue: int
+    found: T | None
+    missing: str | None
+
+    @property
+    def style(self) -> str:
+        return f"hue-{self.hue} {self.arm.kind}"
 
 
 @dataclass(frozen=True)
@@ -31,27 +61,16 @@ class Row:
 
 @dataclass(frozen=True)
 class ScenarioView:
-    """`unanswered` are the floors that have no figures here."""
+    """`unanswered` are the floors that have no figures here; `doubts` come with the arms they are about."""
 
     number: int
     scenario: Scenario
     rows: list[Row]
     unanswered: list[Row]
+    doubts: list[tuple[Doubt, str, list[Row]]]
     chart: Chart
     spread: str
     operation: str | None
-
-
-@dataclass(frozen=True)
-class Property:
-    """One line of the parity manifest; a value is None where an arm does not say."""
-
-    name: str
-    values: list[str | None]
-
-    @property
-    def differs(self) -> bool:
-        return len({value for value in self.values if value is not None}) > 1
 
 
 @dataclass(frozen=True)
@@ -82,21 +101,12 @@ class View:
 
     @cached_property
     def services(self) -> list[Arm]:
-        return [arm for arm in self.results.arms if arm.kind == "service"]
+        """The arms that are to be chosen from."""
+        return [arm for arm in self.results.arms if arm.kind in ("service", "url")]
 
     @cached_property
     def scenarios(self) -> list[ScenarioView]:
         return [self._scenario(number, found) for number, found in enumerate(self.results.scenarios, 1)]
-
-    @cached_property
-    def properties(self) -> list[Property]:
-        names = dict.fromkeys(name for arm in self.compared for name in arm.parity)
-        return [Property(name, [arm.parity.get(name) for arm in self.compared]) for name in names]
-
-    @cached_property
-    def compared(self) -> list[Arm]:
-        """The arms of the parity manifest: those that said anything of themselves."""
-        return [arm for arm in self.results.arms if arm.parity]
 
     @cached_property
     def conformance(self) -> list[tuple[str, list[tuple[str, list[str]]]]]:
@@ -122,13 +132,28 @@ class View:
     def doubts(self) -> list[tuple[Doubt, str]]:
         return [(doubt, ADVICE[doubt]) for doubt in self.results.doubts]
 
+    def each(self, found: Sequence[T]) -> list[ArmFigures[T]]:
+        """One line for each candidate, also where nothing was found, and for whatever else was measured."""
+        known = {one.arm: one for one in found}
+        arms = [arm for arm in self.results.arms if arm in self.services or arm.name in known]
+        return [self._figures(arm, known.get(arm.name)) for arm in arms]
+
+    def in_order(self, scenarios: Sequence[str]) -> list[str]:
+        """Each once, as the run had them."""
+        named = [scenario.name for scenario in self.results.scenarios if scenario.name in scenarios]
+        return list(dict.fromkeys([*named, *scenarios]))
+
+    def _figures(self, arm: Arm, found: T | None) -> ArmFigures[T]:
+        missing = (arm.excluded or NOT_MEASURED) if found is None else found.missing
+        return ArmFigures(arm, self.hue_of(arm), found if missing is None else None, missing)
+
     def row(self, arm: Arm, scenario: Scenario) -> Row | None:
         """None only for a floor in a scenario that has none."""
         cell = self._cells.get((arm.name, scenario.name))
         if cell is None and arm.kind == "floor" and not scenario.floor:
             return None
         if cell is None:
-            cell = Cell(arm=arm.name, scenario=scenario.name, missing=arm.excluded or "not in the results")
+            cell = Cell(arm=arm.name, scenario=scenario.name, missing=arm.excluded or NOT_MEASURED)
         return Row(arm, self.hue_of(arm), cell, verdict_on(arm, cell, self.results.baseline))
 
     def _scenario(self, number: int, scenario: Scenario) -> ScenarioView:
@@ -144,6 +169,7 @@ class View:
             scenario,
             rows,
             unanswered,
+            _doubted(rows),
             chart(title, [_entry(row) for row in rows], median, floor_of(noise)),
             spread(noise),
             self._operation_anchor(scenario.operation),
@@ -154,7 +180,7 @@ class View:
         if any(found.name == name for found in self.results.operations):
             return _anchor(name)
         family = name.partition(".")[0]
-        return f"family-{_slug(family)}" if family in dict(self.operations) else None
+        return f"family-{slug(family)}" if family in dict(self.operations) else None
 
     def _operation(self, found: Operation) -> OperationView:
         known = {implementation.backend: implementation for implementation in found.implementations}
@@ -172,9 +198,18 @@ def _entry(row: Row) -> Entry:
     return Entry(row.arm.name, style, cpu.value, cpu.low, cpu.high, f"{figure(cpu.value)} µs")
 
 
+def _doubted(rows: Sequence[Row]) -> list[tuple[Doubt, str, list[Row]]]:
+    """Each doubt once, with its advice and the rows that it is about."""
+    return [
+        (doubt, ADVICE[doubt], about)
+        for doubt in Doubt
+        if (about := [row for row in rows if doubt in row.cell.doubts])
+    ]
+
+
 def _anchor(name: str) -> str:
-    return f"code-{_slug(name)}"
+    return f"code-{slug(name)}"
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())

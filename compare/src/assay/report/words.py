@@ -36,6 +36,26 @@ def trips(count: float) -> str:
     return f"{count:.2f}".rstrip("0").rstrip(".")
 
 
+def amount(size: float) -> str:
+    """
+    >>> amount(812), amount(4_300_000)
+    ('812 B', '4.10 MiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{figure(size)} {unit}"
+        size /= 1024
+    return f"{figure(size)} GiB"
+
+
+def seconds(value: float) -> str:
+    """
+    >>> seconds(0.4182), seconds(12.4)
+    ('418 ms', '12.4 s')
+    """
+    return f"{figure(1000 * value)} ms" if value < 1 else f"{figure(value)} s"
+
+
 def spread(noise: Noise | None) -> str:
     """The noise floor of a scenario: how far apart two equal arms may seem, as a factor where it is large."""
     floor = floor_of(noise)

@@ -61,7 +61,8 @@ class Stand:
     ) -> RunningService:
         """A process of the backend on its migrated database; under another name beside the first one."""
         command = [sys.executable, "-m", service.module, "serve", "--host", HOST]
-        variables = {**self.databases.url_for(service), **(environment or {})}
+        files = {"FILES_URL": (self.folder / "files").as_uri()}
+        variables = {**files, **self.databases.url_for(service), **(environment or {})}
         return await self.start_process(name or service.name, command, variables)
 
     async def start_process(
@@ -82,12 +83,13 @@ class Stand:
             self.services[name] = await on_free_port(start)
         return self.services[name]
 
-    async def open(self, service: Service) -> None:
-        """Database, migration, process."""
+    async def open(self, service: Service, *, serving: bool = True) -> None:
+        """Database, migration, and the process if it is to serve."""
         await self.databases.create_for(service)
         with reported(self._progress, f"migrate {service.name}"):
             await self._migrate(service)
-        await self.start_service(service)
+        if serving:
+            await self.start_service(service)
 
     async def stop_services(self) -> None:
         await all_in_any_case(service.stop() for service in self.services.values())
@@ -101,14 +103,14 @@ class Stand:
 
 @asynccontextmanager
 async def open_stand(
-    services: Iterable[Service], options: StandOptions, progress: Progress = silent
+    services: Iterable[Service], options: StandOptions, progress: Progress = silent, *, serving: bool = True
 ) -> AsyncIterator[Stand]:
-    """Everything is up inside, nothing is left outside."""
+    """Everything is up inside, nothing is left outside. Not `serving`: migrated databases, no service yet."""
     wanted = list(services)
     async with open_databases([service.database for service in wanted], options, progress) as databases:
         stand = Stand(databases, progress)
         try:
-            await all_or_none(stand.open(service) for service in wanted)
+            await all_or_none(stand.open(service, serving=serving) for service in wanted)
             yield stand
         finally:
             await stand.stop_services()
