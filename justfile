@@ -42,15 +42,35 @@ test: contract units
 contract *ARGS:
     uv run --all-packages pytest contract_tests "$@"
 
-# What is each room's own: rules, layers, stand, measurements, report.
+# What is each room's own, two files at a time, then what measures, which wants the machine to itself.
 [group('test')]
-units *ARGS:
-    uv run --all-packages pytest --doctest-modules shared services compare -q "$@"
+units: rooms measurements
+
+# Rules, layers, stand, judge and report: just rooms -k export
+[group('test')]
+rooms *ARGS:
+    uv run --all-packages pytest --doctest-modules shared services compare -m "not slow and not measures" -n 2 --dist loadfile -q "$@"
+
+# Load, rounds, latency, capacity, accounting, one test at a time.
+[group('test')]
+measurements *ARGS:
+    uv run --all-packages pytest compare/tests -m "measures and not slow" -q "$@"
+
+# Whether the comparison finds what is there, and nothing else: minutes, on a quiet machine.
+[group('test')]
+truth *ARGS:
+    uv run --all-packages pytest compare/truth -q "$@"
 
 # The four services driven in step by random requests: just sequences 1000
 [group('test')]
 sequences COUNT="1000":
     uv run --all-packages pytest contract_tests/stateful --sequences {{ COUNT }}
+
+# Minutes of load, faults and sizes, with the limits beside the figures: just drill export|feed|shutdown|upload
+[group('test')]
+drill NAME *ARGS:
+    @test -f "contract_tests/drills/$1.py" || { echo "drill: choose from $(ls contract_tests/drills | sed -n 's/[.]py$//p' | tr '\n' ' ')" >&2; exit 2; }
+    @name="$1"; shift; uv run --all-packages python "contract_tests/drills/$name.py" "$@"
 
 # Prove equal work, measure, and write out/report.html: just compare --quick
 [group('compare')]
@@ -67,6 +87,11 @@ bench-floor *ARGS:
 bench-generator:
     uv run --all-packages python -m assay.measure.selfcheck
 
+# Instructions per request, counted under valgrind; against another revision: just instructions asyncpg --against HEAD~1
+[group('compare')]
+instructions *ARGS:
+    uv run --all-packages python -m assay.measure.instructions "$@"
+
 # Format, lint and type-check.
 [group('quality')]
 lint:
@@ -78,7 +103,7 @@ lint:
 [group('quality')]
 types:
     uv run --all-packages mypy shared/src services/*/src compare/src compare/tests docker
-    for tests in services/*/tests; do uv run --all-packages mypy "$tests" || exit 1; done
+    for tests in services/*/tests compare/truth; do uv run --all-packages mypy "$tests" || exit 1; done
     MYPYPATH=contract_tests uv run --all-packages mypy --explicit-package-bases contract_tests
 
 # Put into shape what can be put into shape by itself.
