@@ -1,6 +1,7 @@
 """A scenario on real servers: equal arms get figures, an arm that answers otherwise or fails gets none."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -187,6 +188,18 @@ async def test_a_course_reads_before_it_writes_and_gives_what_is_left_to_what_is
     assert rounds["thing.list"] == rounds["thing.put"] == LEAST_ROUNDS
     assert rounds["thing.get"] > LEAST_ROUNDS
     assert Doubt.WIDE in found["thing.get"].doubts
+
+
+async def test_a_course_takes_up_every_scenario_several_times() -> None:
+    heard: list[str] = []
+    plan = replace(PLAN, rounds=1_000, least_rounds=6, precision=None)
+    async with serving("one", "{}") as one, serving("other", "{}") as other:
+        scenarios = [SCENARIO, replace(SCENARIO, name="thing.list"), WRITING]
+        tasks = [Task(scenario, [one, other], "one", None, plan) for scenario in scenarios]
+        found = await run_course(tasks, 3.0, lambda name, _share: heard.append(name), turns=2)
+    order = [name for name, _ in itertools.groupby(heard)]
+    assert order == ["thing.get", "thing.list", "thing.get", "thing.list", "thing.put"]
+    assert all(one.cells[1].rounds >= 6 for one in found.values())
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -87,7 +87,7 @@ async def test_an_arm_that_is_not_there_is_told(server: tuple[int, int]) -> None
     arms = [Arm("there", "127.0.0.1", port, pid, None), Arm("gone", "127.0.0.1", 1, None, None)]
     plan = Plan(rounds=2, slices=1, slice_seconds=0.02, warm_up_seconds=0.02, connections=2)
     rounds = Rounds(arms, lambda _arm: repeat(wire).__next__, plan)
-    await rounds.turn(1, lambda: False, lambda _number: None)
+    await rounds.turn(1, lambda: False, lambda _number: None, plan.least_rounds)
     assert [part.arm for part in rounds.found] == ["there", "there"]
     assert list(rounds.lost) == ["gone"]
     assert rounds.cold == {"there"}

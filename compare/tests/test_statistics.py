@@ -10,12 +10,15 @@ from assay.measure.statistics import (
     Percentiles,
     Ratio,
     Verdict,
+    between,
+    mean,
     noise_floor,
     paired_logs,
     percentiles,
     ratio,
     together,
     verdict,
+    widened,
 )
 
 
@@ -96,6 +99,46 @@ def test_rounds_that_end_once_intervals_are_narrow_still_hold_the_truth() -> Non
         held += all(one.low <= 1.3 <= one.high for one in found)
     assert held / 400 >= 0.93
     assert 10 < np.median(ended) < 60
+
+
+def in_turns(seed: int, apart: float) -> list[NDArray[np.float64]]:
+    """Ten rounds of a ratio of 1.3 in each of three turns, which are themselves apart."""
+    rng = np.random.default_rng(seed)
+    return [math.log(1.3) + rng.normal(0, apart) + rng.normal(0, 0.06, 10) for _ in range(3)]
+
+
+def test_a_machine_that_changes_between_turns_is_in_the_interval() -> None:
+    runs = [[in_turns(100 * run + scenario, 0.05) for scenario in range(11)] for run in range(60)]
+    alone = held = 0
+    for run in runs:
+        usual = mean([between(turns) for turns in run])
+        assert usual is not None
+        for turns in run:
+            found = ratio(np.concatenate(turns))
+            assert found is not None
+            wider = widened(found, turns, max(between(turns) or 0.0, usual), 0.95)
+            alone += found.low <= 1.3 <= found.high
+            held += wider.low <= 1.3 <= wider.high
+    assert alone / 660 < 0.7
+    assert 0.93 <= held / 660 <= 0.99
+
+
+def test_turns_that_are_alike_widen_little() -> None:
+    added = []
+    for seed in range(200):
+        turns = in_turns(seed, 0.0)
+        found = ratio(np.concatenate(turns))
+        assert found is not None
+        added.append(widened(found, turns, between(turns), 0.95).half_width / found.half_width)
+    assert np.median(added) < 1.05
+
+
+def test_one_turn_says_nothing_of_others() -> None:
+    [turn, *_] = in_turns(1, 0.1)
+    found = ratio(turn)
+    assert found is not None
+    assert between([turn]) is None
+    assert widened(found, [turn], mean([between([turn])]), 0.95) == found
 
 
 def test_an_interval_is_wider_the_more_must_hold_together() -> None:

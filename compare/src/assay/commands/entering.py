@@ -54,6 +54,10 @@ class Entering:
             seeded = await asyncio.gather(*(store(url) for url in targets.values()))
             for service in services:
                 await self._settle(service)
+        with self._steps.step("fresh processes"):
+            # the twin of the baseline has seeded nothing: all begin as it does
+            await self._stand.stop_services()
+            await asyncio.gather(*(self._stand.start_service(service) for service in services))
         return dict(zip(targets, seeded, strict=True))
 
     async def _settle(self, service: Service) -> None:

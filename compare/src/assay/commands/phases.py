@@ -10,7 +10,7 @@ from assay.measure.arms import Entrant
 from assay.measure.attribution import waiting
 from assay.measure.campaign import SAMPLE_EVERY, Contestant, Found, Task, missing, seeded
 from assay.measure.capacity import capacities
-from assay.measure.course import run_course
+from assay.measure.course import TURNS, run_course
 from assay.measure.dataset import Rows
 from assay.measure.growth import OPERATIONS, STEPS, growth
 from assay.measure.latency import latencies
@@ -107,7 +107,9 @@ class Phases:
             def told(scenario: str, done: float) -> None:
                 advance.to(f"measure {scenario}", 1_000 * done)
 
-            self.measured.found = await run_course(tasks, self._within(share), told)
+            self.measured.found = await run_course(
+                tasks, self._within(share), told, turns=1 if self._options.quick else TURNS
+            )
         for cell in left_out:
             self.measured.found[cell.scenario].cells.append(cell)
 

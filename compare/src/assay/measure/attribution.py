@@ -121,7 +121,7 @@ async def waiting(
     )
     sources = {one.name: scenario.source(one.target, seed) for one in contestants}
     rounds = Rounds([one.load for one in contestants], lambda arm: sources[arm.name], plan)
-    await rounds.turn(seconds, lambda: False, lambda _number: None)
+    await rounds.turn(seconds, lambda: False, lambda _number: None, plan.least_rounds)
     by_arm = {one.name: [found for found in rounds.found if found.arm == one.name] for one in contestants}
     return {name: None if name in rounds.lost else _waited(found) for name, found in by_arm.items()}
 

@@ -1,5 +1,6 @@
 """One scenario on all arms: rounds, then what they say, cell by cell."""
 
+import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -77,9 +78,12 @@ class Campaign:
         self._ledger = Ledger(task.baseline, others, task.scenario.look or normalised)
         self._read = 0
 
-    async def turn(self, seconds: float, on_round: Callable[[int], None]) -> None:
-        """Goes on until every ratio of a service is narrow, or the seconds are over."""
-        await self._rounds.turn(seconds, self._is_narrow, on_round)
+    async def turn(self, seconds: float, on_round: Callable[[int], None], part: float = 1.0) -> None:
+        """Goes on until every ratio of a service is narrow, or the seconds are over. Where further turns are
+        to come, `part` is how much of all rounds there will be after this one, and narrow is what will be so
+        after the last."""
+        least = math.ceil(self.task.plan.least_rounds * part)
+        await self._rounds.turn(seconds, lambda: self._is_narrow(part), on_round, least)
         for found in self._rounds.found[self._read :]:
             self._ledger.add(found.arm, found.samples.sampled)
             found.samples.sampled.clear()
@@ -90,29 +94,47 @@ class Campaign:
     def half_width(self) -> float:
         """Of the widest interval of a service's ratio to the baseline; 0 where there is none."""
         rounds = self._by_arm()
-        ratios = [self._ratio(rounds, self.task.baseline, name) for name in self._services]
+        ratios = [self._ratio(rounds, self.task.baseline, name, self.between) for name in self._services]
         return max((ratio.half_width for ratio in ratios if ratio is not None), default=0.0)
+
+    @property
+    def between(self) -> float | None:
+        """How far the turns of this scenario are apart: the mean over its services' ratios; None after one
+        turn."""
+        rounds, baseline = self._by_arm(), self.task.baseline
+        others = [name for name in self._services if name != baseline and baseline in rounds]
+        found = [statistics.between(cells.by_turn(rounds[name], rounds[baseline])) for name in others]
+        return statistics.mean(found)
 
     @property
     def is_done(self) -> bool:
         """Whether another turn would change nothing."""
         return self._rounds.is_over or self._is_narrow()
 
-    def _is_narrow(self) -> bool:
+    def _is_narrow(self, part: float = 1.0) -> bool:
         precision = self.task.plan.precision
-        if precision is None or self._rounds.count < LEAST_ROUNDS:
+        if precision is None or self._rounds.count < LEAST_ROUNDS * part:
             return False
-        return self.half_width <= precision
+        return self.half_width * math.sqrt(part) <= precision
 
-    async def found(self) -> Found:
-        """What the turns gave; asks every service some more requests, for their round trips."""
+    async def found(self, usual: float | None = None) -> Found:
+        """What the turns gave; asks every service some more requests, for their round trips.
+
+        `usual` is how far turns are apart in all scenarios of the run: a few turns that were close by chance
+        say nothing, so that the farther of the two counts.
+        """
+        between = max((one for one in (self.between, usual) if one is not None), default=None)
         rounds = self._by_arm()
         reasons = {name: self._why_missing(rounds[name], name) for name in self._arms}
         trips = {name: await self._trips(name, reasons) for name in self._arms}
         fit = {name: found for name, found in rounds.items() if reasons[name] is None}
-        noise = None if self.task.twins is None else cells.compared(self._ratio(fit, *self.task.twins), 0.0)
+        noise = (
+            None
+            if self.task.twins is None
+            else cells.compared(self._ratio(fit, *self.task.twins, between), 0.0)
+        )
         made = [
-            self._figures(fit, name, trips[name], noise)
+            self._figures(fit, name, trips[name], noise, between)
             if reason is None
             else cells.withheld(self.task.scenario.name, name, rounds[name], self._held(name), reason)
             for name, reason in reasons.items()
@@ -139,10 +161,14 @@ class Campaign:
             reasons[name] = f"lost after the load: {error or type(error).__name__}"
             return None
 
-    def _ratio(self, rounds: Mapping[str, Sequence[ArmRound]], baseline: str, name: str) -> Ratio | None:
+    def _ratio(
+        self, rounds: Mapping[str, Sequence[ArmRound]], baseline: str, name: str, between: float | None
+    ) -> Ratio | None:
         if name == baseline or name not in rounds or baseline not in rounds:
             return None
-        return statistics.ratio(cells.paired(rounds[name], rounds[baseline]), confidence=self._confidence)
+        turns = cells.by_turn(rounds[name], rounds[baseline])
+        found = statistics.ratio(np.concatenate(turns), confidence=self._confidence) if turns else None
+        return found and statistics.widened(found, turns, between, self._confidence)
 
     def _figures(
         self,
@@ -150,8 +176,9 @@ class Campaign:
         name: str,
         trips: float | None,
         noise: Comparison | None,
+        between: float | None,
     ) -> Cell:
-        ratio = self._ratio(fit, self.task.baseline, name)
+        ratio = self._ratio(fit, self.task.baseline, name, between)
         return cells.figures(
             self.task.scenario.name,
             name,

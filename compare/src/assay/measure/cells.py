@@ -78,6 +78,12 @@ def paired(arm: Sequence[ArmRound], baseline: Sequence[ArmRound]) -> Logs:
     return statistics.paired_logs([one for one, _ in pairs], [other for _, other in pairs])
 
 
+def by_turn(arm: Sequence[ArmRound], baseline: Sequence[ArmRound]) -> list[Logs]:
+    """The same, apart for each turn."""
+    turns = dict.fromkeys(found.turn for found in arm)
+    return [paired([found for found in arm if found.turn == turn], baseline) for turn in turns]
+
+
 def compared(ratio: statistics.Ratio | None, noise: float) -> Comparison | None:
     if ratio is None:
         return None

@@ -103,7 +103,7 @@ async def _measured(
     }
     loads = [one.load for one in contestants]
     rounds = Rounds(loads, lambda arm: sources[arm.name].__next__, plan)
-    await rounds.turn(seconds, lambda: False, lambda _number: None)
+    await rounds.turn(seconds, lambda: False, lambda _number: None, plan.least_rounds)
     return rounds
 
 

@@ -86,7 +86,7 @@ class ArmRound:
     database server, while all other arms were idle. Work that a server puts off (checkpoints, vacuum) falls
     into whichever slice it happens in: the balanced order spreads it over the arms. Of `slices`, those are
     `void` in which the generator was near its limit: their requests and errors count, their times and CPU do
-    not.
+    not. `turn` counts the times that the scenario was taken up, minutes apart, from 0.
     """
 
     arm: str
@@ -96,6 +96,7 @@ class ArmRound:
     database_cpu_ns: int | None
     slices: int = 1
     void: int = 0
+    turn: int = 0
 
     @property
     def service_cpu_us(self) -> float | None:
@@ -206,7 +207,7 @@ class Lane:
             raise LoadError(f"{self.arm.name} answered nothing: {dict(seen.errors)}")
         return seen
 
-    def end_round(self, number: int) -> ArmRound:
+    def end_round(self, number: int, turn: int) -> ArmRound:
         samples = merged(self._slices)
         samples.sampled[:0] = self._kept
         ended = ArmRound(
@@ -217,6 +218,7 @@ class Lane:
             None if self._database is None else self._database_ns,
             len(self._slices),
             self._void,
+            turn,
         )
         self._kept = []
         self._slices, self._service_ns, self._database_ns, self._void = [], 0, 0, 0

@@ -46,6 +46,7 @@ class Rounds:
     def __init__(self, arms: Sequence[Arm], requests: Callable[[Arm], Source], plan: Plan) -> None:
         self.found: list[ArmRound] = []
         self.count = 0
+        self._turns = 0
         self._plan = plan
         self._rng = random.Random(plan.seed)
         self._orders = balanced_orders(len(arms), self._rng)
@@ -61,17 +62,21 @@ class Rounds:
         """The arms whose cost was not steady when their warm-up ended."""
         return {lane.arm.name for lane in self._lanes if lane.warm is False}
 
-    async def turn(self, seconds: float, enough: Callable[[], bool], on_round: Callable[[int], None]) -> None:
-        """Warms all arms up, then rounds until they are `enough` or the time is over, as the plan says."""
+    async def turn(
+        self, seconds: float, enough: Callable[[], bool], on_round: Callable[[int], None], least_rounds: int
+    ) -> None:
+        """Warms all arms up, then rounds until they are `enough` or the time is over and there are
+        `least_rounds`, those of earlier turns among them."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             await _each(self._lanes, lambda lane: lane.open(stack))
             await _each(self._lanes, lambda lane: lane.warm_up())
             while not (self.is_over or enough()):
-                if self.count >= self._plan.least_rounds and time.monotonic() - began > seconds:
+                if self.count >= least_rounds and time.monotonic() - began > seconds:
                     break
                 await self._round()
                 on_round(self.count - 1)
+        self._turns += 1
 
     @property
     def is_over(self) -> bool:
@@ -81,7 +86,7 @@ class Rounds:
     async def _round(self) -> None:
         for _ in range(self._plan.slices):
             await self._slices(self._rng.getrandbits(32))
-        self.found += [lane.end_round(self.count) for lane in self._lanes if lane.lost is None]
+        self.found += [lane.end_round(self.count, self._turns) for lane in self._lanes if lane.lost is None]
         self.count += 1
 
     async def _slices(self, seed: int) -> None:
@@ -106,7 +111,7 @@ async def measure_rounds(
     """Measures one scenario on all arms, in the plan's rounds or seconds whatever its precision; `requests`
     gives each arm its source, `on_round` hears of progress. An arm that dies is a LoadError."""
     rounds = Rounds(arms, requests, plan)
-    await rounds.turn(plan.seconds, lambda: False, on_round)
+    await rounds.turn(plan.seconds, lambda: False, on_round, plan.least_rounds)
     for name, reason in rounds.lost.items():
         raise LoadError(f"{name}: {reason}")
     return rounds.found

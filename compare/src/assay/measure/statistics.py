@@ -1,9 +1,11 @@
 """From rounds to verdicts: paired ratios and their intervals, the noise floor, earned percentiles."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,6 +110,51 @@ def ratio(logs: NDArray[np.float64], *, confidence: float = CONFIDENCE) -> Ratio
     return Ratio(centre, low, high, rounds)
 
 
+def between(turns: Sequence[NDArray[np.float64]]) -> float | None:
+    """The variance that turns of one ratio, minutes apart, have beyond that of their rounds: of logarithms.
+    Below 0 by chance, so that the mean of several is true. None where it cannot be told: from one turn, or
+    turns of one round.
+
+    A machine that other programs use too is not the same machine minutes later, and takes one arm's time
+    rather than another's. Rounds of one turn are too close together to show it. Source: Searle, Casella and
+    McCulloch, Variance Components (1992), section 3.6.
+
+    >>> round(between([np.array([0.0, 0.2]), np.array([1.0, 1.2])]), 3)
+    0.49
+    """
+    sizes = np.array([turn.size for turn in turns if turn.size])
+    groups, rounds = sizes.size, sizes.sum()
+    if groups < 2 or rounds <= groups:
+        return None
+    whole = np.concatenate(turns)
+    means = np.array([turn.mean() for turn in turns if turn.size])
+    apart = float((sizes * (means - whole.mean()) ** 2).sum())
+    within = float(((whole - whole.mean()) ** 2).sum()) - apart
+    size = (rounds - (sizes**2).sum() / rounds) / (groups - 1)
+    return float((apart / (groups - 1) - within / (rounds - groups)) / size)
+
+
+def widened(
+    found: Ratio, turns: Sequence[NDArray[np.float64]], variance: float | None, confidence: float
+) -> Ratio:
+    """With what differs between turns in its interval: `variance` as by `between`, over as many turns as
+    would weigh the same if they were equally long (Kish, Survey Sampling, 1965, section 11.7).
+
+    >>> widened(Ratio(1.0, 1.0, 1.0, 6), [np.zeros(3), np.zeros(3)], 0.0002, 0.95).high.__round__(4)
+    1.0198
+    """
+    if variance is None or variance <= 0:
+        return found
+    sizes = np.array([turn.size for turn in turns])
+    weighing = float(sizes.sum() ** 2 / (sizes**2).sum())
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance / weighing)
+    low, high = (
+        math.exp(sign * math.hypot(math.log(end / found.ratio), reach))
+        for sign, end in ((-1, found.low), (1, found.high))
+    )
+    return Ratio(found.ratio, round(found.ratio * low, 9), round(found.ratio * high, 9), found.rounds)
+
+
 @cache
 def _signed_rank(rounds: int, confidence: float) -> int:
     """Which of the ordered means of pairs is the low end, counted from 1; the high end is as far from the
@@ -134,6 +181,16 @@ def together(comparisons: int, confidence: float = CONFIDENCE) -> float:
     0.9875
     """
     return 1 - (1 - confidence) / max(1, comparisons)
+
+
+def mean(variances: Sequence[float | None]) -> float | None:
+    """Of those that are known; None where none is.
+
+    >>> mean([0.5, None, 0.25]), mean([None])
+    (0.375, None)
+    """
+    known = [variance for variance in variances if variance is not None]
+    return sum(known) / len(known) if known else None
 
 
 def noise_floor(twins: Ratio | None) -> float:
