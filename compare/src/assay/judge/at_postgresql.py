@@ -93,18 +93,21 @@ class PostgreSQLView:
         return "; ".join(sorted(name for name, count in grown.items() if count >= _USED)) or None
 
     async def statements(self, ports: Set[int], ask: Callable[[int], Awaitable[None]]) -> dict[str, str]:
-        """Looks into the memory of a session that has run something else since: a statement that is not kept
-        is gone by then. Only a server of our own lets us."""
+        """Looks into the memory of sessions that have run something else since: a statement that is not kept
+        is gone by then, from all of them. One that is may be missing from some, where a wait for its table
+        was given up before it was prepared. Only a server of our own lets us."""
         if self._log is None:
             return {}
         before = {row["pid"]: str(row["query"]) for row in await self._sessions(ports)}
         await ask(_REQUESTS)
+        found: dict[str, str] = {}
         for row in await self._sessions(ports):
             earlier = before.get(row["pid"], "")
             if _READ in earlier and earlier != row["query"]:
-                kept = _alike(earlier).startswith(tuple(await self._kept(self._log, row["pid"])))
-                return {"PostgreSQL statements": "stay prepared" if kept else "are prepared anew each time"}
-        return {}
+                if _alike(earlier).startswith(tuple(await self._kept(self._log, row["pid"]))):
+                    return {"PostgreSQL statements": "stay prepared"}
+                found = {"PostgreSQL statements": "are prepared anew each time"}
+        return found
 
     async def written(self, ask: Callable[[int], Awaitable[None]]) -> dict[str, str]:
         """Nothing beyond the settings is visible from outside."""
