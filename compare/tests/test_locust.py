@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +95,11 @@ async def locust(seeded: Seeded, *options: str) -> tuple[Ended, Mapping[str, Any
     ended = await run(
         seeded.environment,
         *("-m", "locust", "-f", LOAD / "locustfile.py", "--headless", "--host", seeded.url),
-        *("--only-summary", "--json", "--users", "4", "--spawn-rate", "4", "--run-time", "3s"),
+        *("--only-summary", "--json", "--users", "4", "--spawn-rate", "4", "--run-time", "2s"),
         *options,
     )
-    return ended, {one["name"]: one for one in json.loads(ended.out or "[]")}
+    # workers print a list as well, an empty one
+    return ended, {one["name"]: one for one in json.loads(ended.out.replace("[]\n", "") or "[]")}
 
 
 @pytest.mark.parametrize("workers", [0, 2], ids=["alone", "a master and two workers"])
@@ -145,6 +146,16 @@ async def test_an_address_where_nobody_answers_is_refused_in_one_line(tmp_path: 
     assert ended.code == 2
     assert ended.err.startswith(f"{url}: nothing answers there")
     assert len(ended.err.splitlines()) == 1
+
+
+async def test_a_service_without_the_rows_is_not_loaded(seeded: Seeded) -> None:
+    (service,) = services("asyncpg")
+    async with open_stand([service], StandOptions(durable=False)) as stand:
+        url = stand.services[service.name].url
+        ended, figures = await locust(replace(seeded, url=url), "--skip-log")
+    assert ended.code == 2
+    assert f"{url} holds 0 users and 0 documents of a workload" in ended.err
+    assert figures == {}
 
 
 async def test_a_workload_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ async def test_routes_that_are_left_out_are_routes(api: Api) -> None:
     paths = (await api.get("/openapi.json")).json()["paths"].keys()
     named = {route for expression in EXPRESSIONS for one in asked(expression.text) for route in one.routes}
     assert named
-    assert named - paths == set()
+    # the description does not describe itself
+    assert named - paths == {"/openapi.json"}
 
 
 def test_whatever_is_worked_out_is_looked_at() -> None:

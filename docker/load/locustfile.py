@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import rows
 from locust import FastHttpUser, constant, events, task
@@ -21,7 +21,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from assay.measure import workload
 from assay.measure.connection import Asked
-from assay.measure.dataset import LANES
+from assay.measure.dataset import LANES, Rows
 from assay.measure.scenarios import Past, Target
 from assay.stand import StandError
 
@@ -59,8 +59,12 @@ def _workload() -> workload.Workload:
     try:
         return workload.load(Path(os.environ.get("LOAD_WORKLOAD", "examples/ycsb_b.toml")))
     except StandError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(_WRONG_USE)
+        _refuse(error)
+
+
+def _refuse(error: StandError) -> NoReturn:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(_WRONG_USE)
 
 
 WORKLOAD = _workload()
@@ -70,12 +74,19 @@ class Source:
     """One sequence of requests for all users of a process."""
 
     def __init__(self) -> None:
+        self._url = ""
+        self._stored = rows.Stored(Rows((), ()), {})
         self._requests: Iterator[bytes | Asked] = iter(())
 
-    def open(self, url: str, lane: int) -> None:
-        """StandError where the service does not hold the rows."""
-        stored = rows.read(url)
-        target = Target(url, stored.rows, lane, past=Past(tags=stored.tags))
+    def read(self, url: str) -> None:
+        """Once for each service. StandError where it does not hold the rows."""
+        if url != self._url:
+            self._stored = rows.read(url)
+            self._url = url
+
+    def start(self, lane: int) -> None:
+        # what this process has changed before is in the tags
+        target = Target(self._url, self._stored.rows, lane, past=Past(tags=self._stored.tags))
         # another seed each time: it names the rows that are created
         self._requests = WORKLOAD.scenario().requests(target, random.Random(time.time_ns()))
 
@@ -86,19 +97,33 @@ class Source:
 SOURCE = Source()
 
 
-@events.test_start.add_listener
-def open_source(environment: Environment, **_: Any) -> None:
-    """Before the first user of a process; the master has none."""
+def read_early(environment: Environment, **_: Any) -> None:
+    """Before the time of a run begins to count; the master asks for nothing itself."""
+    if environment.host and not isinstance(environment.runner, MasterRunner):
+        try:
+            SOURCE.read(environment.host)
+        except StandError as error:
+            _refuse(error)
+
+
+def start(environment: Environment, **_: Any) -> None:
+    """Before the first user; the page may have named another host."""
     runner = environment.runner
     if isinstance(runner, MasterRunner) or runner is None:
         return
-    lane = runner.worker_index % LANES if isinstance(runner, WorkerRunner) else 0
     try:
-        SOURCE.open(str(environment.host), lane)
+        SOURCE.read(str(environment.host))
     except StandError as error:
         _log.error("%s", error)
         environment.process_exit_code = _WRONG_USE
         runner.quit()
+    else:
+        SOURCE.start(runner.worker_index % LANES if isinstance(runner, WorkerRunner) else 0)
+
+
+# Locust types no listeners
+events.init.add_listener(read_early)  # type: ignore[no-untyped-call]
+events.test_start.add_listener(start)  # type: ignore[no-untyped-call]
 
 
 class Client(FastHttpUser):
@@ -117,9 +142,9 @@ class Client(FastHttpUser):
             request.method,
             request.path,
             name=request.name,
-            data=request.body or None,
+            data=request.body.decode() or None,
             headers={**request.headers, **self._access},
         )
-        if isinstance(asked, Asked) and answer.status_code:
+        if isinstance(asked, Asked) and answer.headers is not None:
             head = "".join(f"\r\n{name}: {text}" for name, text in answer.headers.items())
             asked.on_answer(answer.status_code, head.encode(), answer.content or b"")
