@@ -91,7 +91,7 @@ async def seeded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seed
 
 
 async def locust(seeded: Seeded, *options: str) -> tuple[Ended, Mapping[str, Any]]:
-    """How it ended, and its figures by name of the request."""
+    """How it ended, and its figures by method and path."""
     ended = await run(
         seeded.environment,
         *("-m", "locust", "-f", LOAD / "locustfile.py", "--headless", "--host", seeded.url),
@@ -99,7 +99,9 @@ async def locust(seeded: Seeded, *options: str) -> tuple[Ended, Mapping[str, Any
         *options,
     )
     # workers print a list as well, an empty one
-    return ended, {one["name"]: one for one in json.loads(ended.out.replace("[]\n", "") or "[]")}
+    return ended, {
+        f"{one['method']} {one['name']}": one for one in json.loads(ended.out.replace("[]\n", "") or "[]")
+    }
 
 
 @pytest.mark.parametrize("workers", [0, 2], ids=["alone", "a master and two workers"])

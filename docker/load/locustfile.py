@@ -9,6 +9,7 @@ import os
 import random
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,8 @@ class Request(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its figures stand under: no ids, no query."""
-        return f"{self.method} {_ID.sub('{id}', self.path).partition('?')[0]}"
+        """What its figures stand under, beside the method: no ids, no query."""
+        return _ID.sub("{id}", self.path).partition("?")[0]
 
 
 def request_of(wire: bytes) -> Request:
@@ -74,15 +75,18 @@ class Source:
     """One sequence of requests for all users of a process."""
 
     def __init__(self) -> None:
+        self._reading = threading.Lock()
         self._url = ""
         self._stored = rows.Stored(Rows((), ()), {})
         self._requests: Iterator[bytes | Asked] = iter(())
 
     def read(self, url: str) -> None:
         """Once for each service. StandError where it does not hold the rows."""
-        if url != self._url:
-            self._stored = rows.read(url)
-            self._url = url
+        # a run may be told to start while a worker still reads
+        with self._reading:
+            if url != self._url:
+                self._stored = rows.read(url)
+                self._url = url
 
     def start(self, lane: int) -> None:
         # what this process has changed before is in the tags

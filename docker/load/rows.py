@@ -1,6 +1,8 @@
 """The rows of a workload in a running service: whether they are there, and under which ids."""
 
+import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,10 @@ import httpx2
 from assay.measure import dataset
 from assay.measure.dataset import Rows
 from assay.stand import StandError
+
+_log = logging.getLogger(__name__)
+# a line for each page that is read would be all that Locust's page shows
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 _TOKEN_FILE = Path("/run/secrets/load_token")
 _PAGE = 200
@@ -39,7 +45,8 @@ def are_stored(url: str) -> bool:
 
 
 def read(url: str) -> Stored:
-    """StandError where they are not all there."""
+    """StandError where they are not all there. Tells how many there are, as that takes seconds."""
+    began = time.monotonic()
     with _client(url) as client:
         emails = {user["id"]: user["email"] for user in _walk(client, "/users")}
         users = [user for user, email in emails.items() if email.endswith("@seed.example")]
@@ -55,6 +62,8 @@ def read(url: str) -> Stored:
             f"{url} holds {len(users)} users and {len(tags)} documents of a workload: "
             "seed an empty database with docker/load/seed.py."
         )
+    spent = time.monotonic() - began
+    _log.info("%d users and %d documents are there, read in %.1f s", len(users), len(tags), spent)
     return Stored(Rows(users, list(tags)), tags)
 
 
