@@ -139,8 +139,8 @@ async def seed(
     content_bytes: ContentBytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Rows:
-    """Stores the rows through the API; `on_batch` hears of each of `batches()` batches, `headers` go with each.
-    StandError where the service refuses them."""
+    """Stores the rows through the API; `on_batch` hears of each of `batches()` batches, `headers` go with
+    each. StandError where the service refuses them."""
     period = period_of(documents)
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
         made = (user(number) for number in range(users))
