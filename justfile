@@ -107,6 +107,11 @@ bench-generator:
 instructions *ARGS:
     uv run --all-packages python -m assay.measure.instructions "$@"
 
+# The four services side by side in containers: just deploy up|down|logs|token|backup|restore|test
+[group('deploy')]
+deploy *ARGS:
+    @uv run --all-packages --all-groups python docker/deploy.py "$@"
+
 # Format, lint and type-check.
 [group('quality')]
 lint:

@@ -1,0 +1,254 @@
+"""`just deploy test`: a deployment of its own is brought up, tried, stopped, killed, restored, taken down."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import copies
+import httpx2
+import secret_files
+from rich.console import Console
+from rich.table import Table
+from stack import DATABASES, HERE, Stack, StackError
+
+from assay.stand.ports import free_port
+
+ROOT = HERE.parent
+
+STOP_SECONDS = 10.0
+"""OPS-4."""
+ANSWER_SECONDS = 5.0
+"""OPS-5: with the database away."""
+BACK_SECONDS = 1.0
+"""OPS-5: from the database's first answer on."""
+
+_LOAD_SECONDS = 4.0
+_AWAY = {503, 504}
+
+
+@dataclass
+class Findings:
+    """Each with the figure that was seen; `failed` counts those that were not as they should be."""
+
+    rows: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    def note(self, what: str, seen: str, *, holds: bool) -> None:
+        self.rows.append((what, seen, holds))
+        sys.stderr.write(f"{'ok    ' if holds else 'FAILED'} {what}: {seen}\n")
+
+    @property
+    def failed(self) -> int:
+        return sum(not holds for _, _, holds in self.rows)
+
+    def table(self) -> Table:
+        table = Table("what was tried", "seen", "")
+        for what, seen, holds in self.rows:
+            table.add_row(what, seen, "ok" if holds else "[red]failed[/]")
+        return table
+
+
+def run() -> int:
+    """0 where everything held."""
+    findings = Findings()
+    with tempfile.TemporaryDirectory(prefix="assay-deploy-") as scratch:
+        folder = Path(scratch)
+        stack = Stack("assay-test", folder / "secrets", "127.0.0.1", free_port())
+        try:
+            began = time.monotonic()
+            stack.up()
+            findings.note("everything is up and healthy", f"{time.monotonic() - began:.0f} s", holds=True)
+            _sizes(stack, findings)
+            _contract(stack, findings)
+            asyncio.run(_drills(stack, findings))
+            _copies(stack, findings, folder / "backup")
+        finally:
+            stack.down(purge=True)
+        _left(stack, findings)
+    Console().print(findings.table())
+    return 1 if findings.failed else 0
+
+
+def _sizes(stack: Stack, findings: Findings) -> None:
+    for name in stack.services:
+        told = _docker("image", "inspect", "--format", "{{.Size}}", f"assay-{name}:0.1.0")
+        size = int(told) / 1e6
+        findings.note(f"the image of {name} is under 200 MB", f"{size:.0f} MB", holds=size < 200)
+
+
+def _contract(stack: Stack, findings: Findings) -> None:
+    """The whole suite, all four at once, from outside."""
+    urls = [option for name in stack.services for option in ("--api-url", f"{name}={stack.url}/{name}")]
+    token = secret_files.token(stack.secrets, "contract", "read write", 3 * 3600)
+    outcome = stack.secrets.parent / "conformance.json"
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "contract_tests", *urls, "--conformance", str(outcome), "-q"],
+        cwd=ROOT,
+        env={**os.environ, "CONTRACT_TOKEN": token},
+        check=False,
+    )
+    seen = f"exit code {ran.returncode}"
+    if outcome.exists():
+        clauses = json.loads(outcome.read_text(encoding="utf-8"))["clauses"]
+        counts = Counter(cell["outcome"] for clause in clauses for cell in clause["backends"].values())
+        seen = ", ".join(f"{count} {result}" for result, count in counts.most_common())
+    findings.note("the contract through the gateway", seen, holds=ran.returncode == 0)
+
+
+async def _drills(stack: Stack, findings: Findings) -> None:
+    token = secret_files.token(stack.secrets, "drill", "read write", 3600)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30, trust_env=False) as client:
+        for name in stack.services:
+            await _stop(stack, findings, client, name)
+        for database in dict.fromkeys(DATABASES.values()):
+            await _kill(stack, findings, client, database)
+
+
+async def _stop(stack: Stack, findings: Findings, client: httpx2.AsyncClient, name: str) -> None:
+    """With a reader on the stream of events, who would keep a careless server for ever."""
+    container = stack.container(name)
+    async with client.stream("GET", f"/{name}/events") as stream:
+        began = time.monotonic()
+        await asyncio.to_thread(_docker, "stop", "--time", "30", container)
+        took = time.monotonic() - began
+        with suppress(httpx2.HTTPError):
+            await stream.aread()
+    code = _docker("inspect", "--format", "{{.State.ExitCode}}", container)
+    await asyncio.to_thread(stack.start, name)
+    findings.note(
+        f"docker stop of {name}, with an open stream",
+        f"exit code {code} after {took:.1f} s",
+        holds=code == "0" and took <= STOP_SECONDS,
+    )
+
+
+async def _kill(stack: Stack, findings: Findings, client: httpx2.AsyncClient, database: str) -> None:
+    """Under load: what is answered while it is away, and how soon after it is back."""
+    names = [name for name, own in DATABASES.items() if own == database]
+    asking = [Asking(client, name) for name in names]
+    container = stack.container(database)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one.ask_on()) for one in asking]
+        await asyncio.sleep(1)
+        await asyncio.to_thread(_docker, "kill", container)
+        for one in asking:
+            one.away = True
+        await asyncio.sleep(_LOAD_SECONDS)
+        for one in asking:
+            one.away = False
+        await asyncio.to_thread(_docker, "start", container)
+        # healthy as its own healthcheck says, which knows no earlier than the services do
+        await asyncio.to_thread(stack.start, database)
+        waits = await asyncio.gather(*(one.answered() for one in asking))
+        for task in tasks:
+            task.cancel()
+    for one, wait in zip(asking, waits, strict=True):
+        told = ", ".join(f"{count} × {status}" for status, count in sorted(one.statuses.items()))
+        findings.note(
+            f"docker kill of {database}: {one.name} meanwhile",
+            f"{told}; slowest {one.slowest:.1f} s",
+            holds=bool(one.statuses) and one.statuses.keys() <= _AWAY and one.slowest <= ANSWER_SECONDS,
+        )
+        findings.note(
+            f"{database} is back: {one.name} answers by itself",
+            f"after {wait:.1f} s",
+            holds=wait <= BACK_SECONDS,
+        )
+
+
+class Asking:
+    """Reads and writes of one service, one after the other. `statuses` and `slowest` are of requests that
+    began and ended while its database was `away`."""
+
+    def __init__(self, client: httpx2.AsyncClient, name: str) -> None:
+        self.name = name
+        self.away = False
+        self.statuses: Counter[int] = Counter()
+        self.slowest = 0.0
+        self._client = client
+        self._sent = 0
+
+    async def ask_on(self) -> None:
+        while True:
+            was_away, began = self.away, time.monotonic()
+            status = await self._ask()
+            if was_away and self.away:
+                self.statuses[status] += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
+            await asyncio.sleep(0.02)
+
+    async def answered(self) -> float:
+        """Seconds until a read and a write are answered again."""
+        return await _until(self._both)
+
+    async def _both(self) -> bool:
+        return {await self._ask(), await self._ask()} == {200, 201}
+
+    async def _ask(self) -> int:
+        self._sent += 1
+        if self._sent % 2:
+            return (await self._client.get(f"/{self.name}/users?limit=1")).status_code
+        user = {"email": f"drill{self._sent}.{time.time_ns()}@drill.example", "name": "Drill"}
+        return (await self._client.post(f"/{self.name}/users", json=user)).status_code
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> float:
+    began = time.monotonic()
+    while not await holds():
+        if time.monotonic() - began > 60:
+            break
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+def _copies(stack: Stack, findings: Findings, folder: Path) -> None:
+    """What was deleted after the backup is there again, and what was made after it is not."""
+    token = secret_files.token(stack.secrets, "copies", "read write", 3600)
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx2.Client(base_url=stack.url, headers=headers, timeout=30, trust_env=False) as client:
+        kept = {name: _made(client, name) for name in stack.services}
+        copies.backup(stack, folder)
+        later = {name: _made(client, name) for name in stack.services}
+        for path in kept.values():
+            client.delete(path).raise_for_status()
+        copies.restore(stack, folder)
+        for name in stack.services:
+            found = client.get(kept[name]).status_code, client.get(later[name]).status_code
+            size = sum(file.stat().st_size for file in folder.glob(f"{name}*"))
+            findings.note(
+                f"{name} is restored from its backup",
+                f"deleted {found[0]}, made later {found[1]}; {size / 1e6:.1f} MB",
+                holds=found == (200, 404),
+            )
+
+
+def _made(client: httpx2.Client, name: str) -> str:
+    user = {"email": f"kept.{time.time_ns()}@drill.example", "name": "Kept"}
+    made = client.post(f"/{name}/users", json=user).raise_for_status().json()
+    return f"/{name}/users/{made['id']}"
+
+
+def _left(stack: Stack, findings: Findings) -> None:
+    own = f"label=com.docker.compose.project={stack.project}"
+    left = [
+        *_docker("ps", "--all", "--quiet", "--filter", own).split(),
+        *_docker("network", "ls", "--quiet", "--filter", own).split(),
+        *_docker("volume", "ls", "--quiet", "--filter", own).split(),
+    ]
+    findings.note("nothing is left", f"{len(left)} containers, networks and volumes", holds=not left)
+
+
+def _docker(*arguments: str) -> str:
+    ran = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise StackError(f"`docker {arguments[0]}` failed: {ran.stderr.strip()[:300]}")
+    return ran.stdout.strip()
