@@ -1,7 +1,6 @@
-"""A dump that is restored into another PostgreSQL server: what docs/operations.md says of the change feed."""
+"""A dump that is restored into another PostgreSQL server: what it takes for the change feed."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from assay.stand.binaries import postgresql_folder
 from shared.registry import Service, services
 
 SERVICES: Final = {service.name: service for service in services() if service.database == "postgresql"}
-PAGE: Final = Path(__file__).parents[2] / "docs" / "operations.md"
+STEPS: Final = Path(__file__).parents[2] / "docker" / "databases" / "renumber.sql"
 TRANSACTIONS: Final = 2_000
 """By which the old server is ahead."""
 
@@ -48,7 +47,7 @@ async def servers() -> AsyncIterator[Servers]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_changes_of_restored_rows_are_told_after_the_steps_of_the_page(
+async def test_changes_of_restored_rows_are_told_after_the_steps(
     servers: Servers, name: str, tmp_path: Path
 ) -> None:
     service = SERVICES[name]
@@ -57,11 +56,11 @@ async def test_changes_of_restored_rows_are_told_after_the_steps_of_the_page(
     await _move(servers, service, tmp_path / "dump")
     url = servers.new.databases.url_for(service)["DATABASE_URL"]
     async with Api(name, (await servers.new.start_service(service)).url) as new:
-        # without them they are not: the page would say too much
+        # without them they are not: else the file would do too much
         with pytest.raises(Silence):
             await _heard(new, user["id"], "Not told of", within=1.5)
         conn = await asyncpg.connect(url)
-        await conn.execute(_steps())
+        await conn.execute(STEPS.read_text(encoding="utf-8"))
         await conn.close()
         await _heard(new, user["id"], "Told of", within=5)
 
@@ -74,11 +73,6 @@ async def _heard(api: Api, user_id: str, name: str, within: float) -> None:
         assert changed.status_code == 200
         (heard,) = await subscriber.of([user_id], 1, within)
     assert heard.change == ("user.updated", user_id, changed.json()["version"])
-
-
-def _steps() -> str:
-    (sql,) = re.findall(r"^```sql\n(.+?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return str(sql)
 
 
 async def _move(servers: Servers, service: Service, dump: Path) -> None:
