@@ -8,6 +8,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+import httpx2
 import pytest
 from api import Api
 from builders import if_match, make_document, make_documents, make_user, unique_word
@@ -140,9 +141,13 @@ async def test_a_cached_answer_does_not_see_later_rows(quiet_api: Api) -> None:
 @pytest.mark.clause("DSH-2", "GEN-7")
 async def test_a_burst_for_an_expired_entry_runs_the_queries_once(quiet_api: Api) -> None:
     await _fresh(quiet_api)
-    await asyncio.sleep(QUIET_DASHBOARD_TTL + 0.1)
-    answers = await asyncio.gather(*(_read(quiet_api) for _ in range(30)))
-    asking = [answer for answer in answers if round_trips(answer)]
+    asking, answers = list[httpx2.Response](), list[httpx2.Response]()
+    # a service that runs elsewhere may keep its entry for longer
+    async with asyncio.timeout(60):
+        while not asking:
+            await asyncio.sleep(QUIET_DASHBOARD_TTL + 0.1)
+            answers = await asyncio.gather(*(_read(quiet_api) for _ in range(30)))
+            asking = [answer for answer in answers if round_trips(answer)]
     assert len(asking) == 1
     assert asking[0].headers["x-cache"] == "miss"
     assert len({answer.content for answer in answers}) == 1

@@ -86,7 +86,7 @@ async def test_the_hash_is_that_of_the_canonical_form(
 ) -> None:
     body = f'{{"owner_id":"{owner["id"]}","title":"t","content":{sent}}}'
     created = await api.post("/documents", content=body, headers={"Content-Type": "application/json"})
-    stats = await api.get(f"{created.headers['location']}/stats")
+    stats = await api.get(f"/documents/{created.json()['id']}/stats")
     assert stats.status_code == 200
     assert stats.json()["sha256"] == sha256(canonical.encode()).hexdigest()
 

@@ -209,6 +209,8 @@ class Sleeper:
 
 @pytest.mark.clause("EVT-4", "EVT-3")
 async def test_a_reader_that_sleeps_is_cut_off_and_resumes_and_no_other_waits_for_it(api: Api) -> None:
+    if api.prefix:
+        pytest.skip("a gateway takes in what its clients leave unread")
     owner, before = await make_user(api), await subscriptions(api)
     sleeper = Sleeper(api, f"/events?owner_id={owner['id']}")
     await sleeper.subscribe()

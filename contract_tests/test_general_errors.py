@@ -18,6 +18,8 @@ JSON: Final = {"Content-Type": "application/json"}
     ["/", "/nothing", "/users/", "/Users", f"/users/{NOBODY}/", f"/users/{NOBODY}/x", "//users", "/users%2F"],
 )
 async def test_a_path_that_is_no_route_is_not_found(api: Api, path: str) -> None:
+    if path.startswith("//") and api.prefix:
+        pytest.skip("gateways make one slash of two before they choose a service")
     expect_problem(await api.get(f"{api.url}{path}"), 404, "not-found")
 
 

@@ -31,7 +31,8 @@ ANSWER_SECONDS = 5.0
 BACK_SECONDS = 1.0
 """OPS-5: from the database's first answer on."""
 
-_LOAD_SECONDS = 4.0
+_AWAY_SECONDS = 12.0
+"""Twice what a request may take, so that some begin and end meanwhile."""
 _AWAY = {503, 504}
 
 
@@ -142,7 +143,7 @@ async def _kill(stack: Stack, findings: Findings, client: httpx2.AsyncClient, da
         await asyncio.to_thread(_docker, "kill", container)
         for one in asking:
             one.away = True
-        await asyncio.sleep(_LOAD_SECONDS)
+        await asyncio.sleep(_AWAY_SECONDS)
         for one in asking:
             one.away = False
         await asyncio.to_thread(_docker, "start", container)
