@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     )
 
     database_url: str = Field("postgresql://localhost/assay", description="Where PostgreSQL is; any spelling")
+    listen_url: str | None = Field(
+        None,
+        description="Where LISTEN goes, if DATABASE_URL is a pooler's that lends by the transaction",
+    )
     mongodb_url: str = Field(
         "mongodb://localhost/assay",
         validation_alias=AliasChoices("MONGODB_URL", "MONGO_URL"),
@@ -120,6 +124,11 @@ class Settings(BaseSettings):
         return sender
 
     @property
+    def wakeup_url(self) -> str:
+        """Where the one connection is made that others wake this process by."""
+        return self.listen_url or self.database_url
+
+    @property
     def statement_timeout(self) -> float:
         """Seconds for one statement: a frozen PostgreSQL costs a request two of them, the statement and
         its cancellation, and both must fit into `db_timeout`."""
@@ -138,9 +147,11 @@ def postgresql_url(url: str, scheme: str = "postgresql") -> str:
 
 
 def check_database_url(settings: Settings, database: Literal["postgresql", "mongodb"]) -> None:
-    """Raises ValueError where the URL of a service's database is none."""
+    """Raises ValueError where a URL of a service's database is none."""
     if database == "postgresql":
         postgresql_url(settings.database_url)
+        if settings.listen_url is not None and not _POSTGRESQL.match(settings.listen_url):
+            raise ValueError("LISTEN_URL must start with postgresql://")
     elif not settings.mongodb_url.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("MONGODB_URL must start with mongodb://")
 

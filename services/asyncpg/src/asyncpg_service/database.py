@@ -207,7 +207,8 @@ class Database:
     async def _listen(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of nobody's pool: one that is given back to a pool no longer listens."""
         try:
-            conn = await asyncpg.connect(**_session(self._settings, self._settings.statement_timeout))
+            session = _session(self._settings, self._settings.statement_timeout)
+            conn = await asyncpg.connect(**session | {"dsn": postgresql_url(self._settings.wakeup_url)})
         except Exception as error:
             if refused(error):
                 raise Unavailable from error

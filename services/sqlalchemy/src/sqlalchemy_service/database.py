@@ -253,9 +253,11 @@ def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    connect = Connector(settings, idle=settings.statement_timeout)
+    connect = Connector(settings, settings.database_url, idle=settings.statement_timeout)
+    connect_bus = Connector(settings, settings.wakeup_url, idle=settings.statement_timeout)
     # a transaction waits there while its reader takes its time
-    connect_export = Connector(settings, idle=settings.stall_timeout + settings.db_timeout)
+    unread = settings.stall_timeout + settings.db_timeout
+    connect_export = Connector(settings, settings.database_url, idle=unread)
     requests = _open_engine(
         connect,
         pool_size=settings.pool_size,
@@ -275,7 +277,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         pool_timeout=settings.pool_timeout,
         execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     )
-    bus = _open_engine(connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    bus = _open_engine(connect_bus, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
         await _fill(requests, settings.pool_size)
         yield Database(requests, exports, bus, settings)
@@ -285,8 +287,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
                 for engine in (requests, exports, bus):
                     await engine.dispose()
         except TimeoutError:
-            connect.terminate()
-            connect_export.terminate()
+            for connector in (connect, connect_export, connect_bus):
+                connector.terminate()
 
 
 def _open_engine(connect: "Connector", **options: Any) -> AsyncEngine:
@@ -308,8 +310,9 @@ class Connector:
     """Opens connections, whose transactions may be idle for some seconds. Where that fails nothing was sent
     yet."""
 
-    def __init__(self, settings: Settings, *, idle: float) -> None:
+    def __init__(self, settings: Settings, url: str, *, idle: float) -> None:
         self._settings = settings
+        self._url = postgresql_url(url)
         self._idle = str(int(idle * 1000))
         self._opened: WeakSet[asyncpg.Connection] = WeakSet()
 
@@ -317,7 +320,7 @@ class Connector:
         milliseconds = str(int(self._settings.statement_timeout * 1000))
         try:
             connection = await asyncpg.connect(
-                postgresql_url(self._settings.database_url),
+                self._url,
                 timeout=self._settings.pool_timeout,
                 command_timeout=self._settings.statement_timeout,
                 connection_class=CountedConnection,

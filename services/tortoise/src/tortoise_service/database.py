@@ -214,7 +214,8 @@ class Database:
     async def _listen(self) -> AsyncIterator[tuple[BaseDBAsyncClient, asyncpg.Connection]]:
         """A connection of nobody's pool: one that is given back to a pool no longer listens."""
         async with _translated():
-            connection = await _connect(**_session(self._settings, self._settings.statement_timeout))
+            session = _session(self._settings, self._settings.statement_timeout)
+            connection = await _connect(**session | {"dsn": postgresql_url(self._settings.wakeup_url)})
             try:
                 yield self._client.over(connection), connection
             finally:
