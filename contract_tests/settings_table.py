@@ -60,7 +60,7 @@ def _takes(name: str, field: FieldInfo) -> str:
     if kind is bool:
         return "0 or 1"
     if kind not in {int, float}:
-        return "text" if kind is str else "JSON"
+        return "text" if kind in (str, str | None) else "JSON"
     unit = "seconds" if kind is float else "bytes" if name.endswith("_bytes") else "a number"
     return ", ".join([unit, *_bounds(field)])
 
