@@ -2,5 +2,5 @@
 # mongod takes a key file only if it is its own and nobody else may read it.
 set -euo pipefail
 
-install -m 0400 -o mongodb -g mongodb /run/secrets/mongodb_key /tmp/mongodb_key
-exec docker-entrypoint.sh mongod --replSet rs0 --bind_ip_all --keyFile /tmp/mongodb_key
+install -m 0400 -o mongodb -g mongodb /run/secrets/mongodb_key /run/mongodb/key
+exec docker-entrypoint.sh mongod --replSet rs0 --bind_ip_all --keyFile /run/mongodb/key
