@@ -1,3 +1,4 @@
-"""Tests of `shared` are named by their folder, which pytest would take for the package of that name."""
+"""Tests of `shared` and of `docker` are named by their folder, which pytest would take for the package."""
 
-import shared.registry  # noqa: F401 - so that the package is there first
+import docker  # noqa: F401 - the library, so that the package is there first
+import shared.registry  # noqa: F401

@@ -112,6 +112,11 @@ instructions *ARGS:
 deploy *ARGS:
     @uv run --all-packages --all-groups python docker/deploy.py "$@"
 
+# Render the Kubernetes manifests, and hold them to the schemas of their kinds and to the rules; no cluster.
+[group('deploy')]
+k8s-check *ARGS:
+    uv run --all-packages pytest docker/k8s/rules -q "$@"
+
 # Format, lint and type-check.
 [group('quality')]
 lint:
@@ -122,8 +127,8 @@ lint:
 # Type-check; tests apart, as they are no packages and share names.
 [group('quality')]
 types:
-    uv run --all-packages mypy shared/src services/*/src compare/src compare/tests docker
-    for tests in services/*/tests compare/truth; do uv run --all-packages mypy "$tests" || exit 1; done
+    uv run --all-packages mypy shared/src services/*/src compare/src compare/tests docker --exclude '^docker/k8s/'
+    for tests in services/*/tests compare/truth docker/k8s/rules; do uv run --all-packages mypy "$tests" || exit 1; done
     MYPYPATH=contract_tests uv run --all-packages mypy --explicit-package-bases contract_tests
 
 # Put into shape what can be put into shape by itself.
