@@ -64,7 +64,7 @@ units: rooms measurements
 # Rules, layers, stand, judge and report: just rooms -k export
 [group('test')]
 rooms *ARGS:
-    uv run --all-packages pytest --doctest-modules shared services compare -m "not slow and not measures" -n 2 --dist loadfile -q "$@"
+    uv run --all-packages pytest --doctest-modules shared services compare --ignore=compare/browser -m "not slow and not measures" -n 2 --dist loadfile -q "$@"
 
 # Load, rounds, latency, capacity, accounting, one test at a time.
 [group('test')]
@@ -86,6 +86,11 @@ sequences COUNT="1000":
 drill NAME *ARGS:
     @test -f "contract_tests/drills/$1.py" || { echo "drill: choose from $(ls contract_tests/drills | sed -n 's/[.]py$//p' | tr '\n' ' ')" >&2; exit 2; }
     @name="$1"; shift; uv run --all-packages python "contract_tests/drills/$name.py" "$@"
+
+# The console's page in a real Chromium: minutes.
+[group('test')]
+browser *ARGS:
+    uv run --all-packages --group browser pytest compare/browser -q "$@"
 
 # Prove equal work, measure, and write out/report.html: just compare --quick
 [group('compare')]
@@ -129,6 +134,7 @@ lint:
 types:
     uv run --all-packages mypy shared/src services/*/src compare/src compare/tests docker --exclude '^docker/k8s/'
     for tests in services/*/tests compare/truth docker/k8s/rules; do uv run --all-packages mypy "$tests" || exit 1; done
+    uv run --all-packages --group browser mypy compare/browser
     MYPYPATH=contract_tests uv run --all-packages mypy --explicit-package-bases contract_tests
 
 # Put into shape what can be put into shape by itself.

@@ -48,7 +48,8 @@ def _requirements() -> dict[str, str]:
         f"{layer}.txt": _uv(*EXPORT, "--package", f"{layer}-service", "--no-dev", "--no-default-groups")
         for layer in layers
     }
-    return files | {"all.txt": _uv(*EXPORT, *EVERYTHING)}
+    console = _uv(*EXPORT, "--only-group", "console")
+    return files | {"console.txt": console, "all.txt": _uv(*EXPORT, *EVERYTHING)}
 
 
 def _write_pins(pins: list[str]) -> None:

@@ -25,8 +25,8 @@ def test_a_link_leads_to_what_it_names(file: str, name: str) -> None:
 @pytest.mark.parametrize("pattern", ROWS)
 def test_a_pattern_names_its_place_and_its_test_and_all_layers_or_none(pattern: str) -> None:
     links = _LINK.findall(ROWS[pattern])
-    assert any("/contract_tests/" in file for file, _ in links)
-    assert any("/contract_tests/" not in file for file, _ in links)
+    tests = [file for file, _ in links if Path(file).name.startswith("test_")]
+    assert 0 < len(tests) < len(links)
     named = [file.split("/")[2] for file, _ in links if file.startswith("../services/")]
     assert {named.count(layer) for layer in LAYERS} in ({0}, {1}, {2})
 

@@ -51,12 +51,16 @@ def up(
     json: Annotated[Path | None, typer.Option("--json", help="Write {name: url} to this file.")] = None,
     data: Data = None,
     docker: Docker = False,
+    page: Annotated[
+        bool, typer.Option("--console", help="Also a page that sends a request to all of them.")
+    ] = False,
 ) -> None:
     """Start databases and services, show their URLs, and stay until Ctrl-C."""
     from assay.commands import up as command
 
     # a signal is how it is meant to end
-    _run(command.up(only or [], json, StandOptions(data=data, docker=docker), console), stopped=0)
+    work = command.up(only or [], json, StandOptions(data=data, docker=docker), console, with_console=page)
+    _run(work, stopped=0)
 
 
 @app.command()

@@ -66,9 +66,9 @@ class Stand:
         return await self.start_process(name or service.name, command, variables)
 
     async def start_process(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], *, probe: str = "/readyz"
     ) -> RunningService:
-        """Any HTTP server that takes `--port N` and answers `/readyz`."""
+        """Any HTTP server that takes `--port N`, and answers `probe` with 200 when it is ready."""
 
         async def start(port: int) -> RunningService:
             child = self.databases.folder.spawn(
@@ -76,7 +76,7 @@ class Stand:
             )
             running = RunningService(name, f"http://{HOST}:{port}", child)
             async with httpx2.AsyncClient(base_url=running.url, timeout=5, trust_env=False) as client:
-                await child.ready(port, lambda: _is_ready(client), _READY_SECONDS)
+                await child.ready(port, lambda: _is_ready(client, probe), _READY_SECONDS)
             return running
 
         with reported(self._progress, f"start {name}"):
@@ -116,9 +116,9 @@ async def open_stand(
             await stand.stop_services()
 
 
-async def _is_ready(client: httpx2.AsyncClient) -> bool:
+async def _is_ready(client: httpx2.AsyncClient, probe: str) -> bool:
     try:
-        answer = await client.get("/readyz")
+        answer = await client.get(probe)
     except httpx2.TransportError:
         return False
     return answer.status_code == 200
