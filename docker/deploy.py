@@ -77,6 +77,7 @@ def _up(stack: Stack) -> None:
     stack.up()
     for name in stack.services:
         _say(f"{name:12}{stack.url}/{name}")
+    _say(f"console     {stack.url}/ (any name; the password is in {stack.secrets / 'console_password'})")
     _say('token       curl -H "Authorization: Bearer $(uv run just deploy token)" …')
 
 

@@ -111,7 +111,7 @@ class Stack:
             raise StackError(f"`docker compose {arguments[0]}` failed: see above, and `just deploy logs`.")
 
     def _built(self) -> list[str]:
-        return [f"assay-{name}:0.1.0" for name in self.services]
+        return [f"assay-{name}:0.1.0" for name in (*self.services, "console")]
 
     @property
     def _variables(self) -> dict[str, str]:
