@@ -18,6 +18,7 @@ from motor.motor_asyncio import (
     AsyncIOMotorCollection,
     AsyncIOMotorDatabase,
 )
+from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
@@ -113,7 +114,8 @@ class Connection:
         patient_until = time.monotonic() + self._patience
         async with await self._client.start_session(causal_consistency=False) as session:
             for attempt in count():
-                session.start_transaction()
+                # whatever the URL says of reads: a transaction has one server
+                session.start_transaction(read_preference=ReadPreference.PRIMARY)
                 try:
                     result = await finished(work(session))
                     await _apart(session.commit_transaction)
