@@ -62,7 +62,7 @@ def run() -> int:
     findings = Findings()
     with tempfile.TemporaryDirectory(prefix="assay-deploy-") as scratch:
         folder = Path(scratch)
-        stack = Stack("assay-test", folder / "secrets", "127.0.0.1", free_port())
+        stack = Stack(f"assay-test-{os.getpid()}", folder / "secrets", "127.0.0.1", free_port())
         try:
             began = time.monotonic()
             stack.up()
