@@ -211,7 +211,7 @@ async def mortal(own_stand: Stand, target: Target) -> AsyncIterator[Database]:
     """The backend's server, which a test may kill: it runs again for the next, whatever became of this."""
     assert target.service is not None
     database = own_stand.databases.of(target.service)
-    if database.pid is None:
+    if not database.is_ours:
         pytest.skip("the database is not ours to kill")
     yield database
     await database.start()

@@ -40,7 +40,7 @@ async def environment(databases: Databases, options: StandOptions) -> Environmen
             Database(
                 kind=database.kind,
                 version=database.version,
-                source="docker" if options.docker else "embedded" if database.pid else "url",
+                source="url" if not database.is_ours else "docker" if options.docker else "embedded",
                 settings=await settings_of(database),
             )
             for database in databases

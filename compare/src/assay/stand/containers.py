@@ -27,6 +27,7 @@ class DockerServer:
     A killed command leaves it to the reaper of testcontainers.
     """
 
+    is_ours = True
     pid = None
 
     def __init__(self, kind: DatabaseKind, *, durable: bool) -> None:
@@ -50,7 +51,7 @@ class DockerServer:
         await self._answered()
 
     async def kill(self) -> None:
-        await _in_thread(lambda: self._running().get_wrapped_container().kill())
+        await _in_thread(self._kill)
         self.alive = False
 
     async def start(self) -> None:
@@ -67,6 +68,12 @@ class DockerServer:
         self._container.start()
         host = self._container.get_container_host_ip()
         self._host = "127.0.0.1" if host == "localhost" else host
+
+    def _kill(self) -> None:
+        container = self._running().get_wrapped_container()
+        container.kill()
+        # the engine answers before the server is gone
+        container.wait(timeout=START_SECONDS)
 
     def _described(self) -> DockerContainer:
         if self._kind == "mongodb":
@@ -114,7 +121,7 @@ async def _in_thread(call: Callable[[], Result]) -> Result:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-    except DockerException as error:
+    except (DockerException, OSError) as error:
         raise StandError(
             f"Docker failed ({' '.join(str(error).split())[:160]}): start its engine, set DATABASE_URL and "
             "MONGODB_URL, or leave --docker out to use the embedded databases."

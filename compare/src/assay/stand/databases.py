@@ -41,6 +41,10 @@ class Database:
         return self.server.url
 
     @property
+    def is_ours(self) -> bool:
+        return self.server.is_ours
+
+    @property
     def pid(self) -> int | None:
         return self.server.pid
 

@@ -33,6 +33,8 @@ Client = AsyncMongoClient[dict[str, Any]]
 class EmbeddedMongod:
     """A server of our own on a loopback port, without a login."""
 
+    is_ours = True
+
     def __init__(self, folder: RunFolder, command: list[str], port: int, ending: Ending) -> None:
         self.url = f"mongodb://{HOST}:{port}/?replicaSet={REPLICA_SET}"
         self._folder = folder

@@ -35,6 +35,8 @@ _NOT_YET = (
 class EmbeddedPostgres:
     """A server of our own on a loopback port; trusts every local connection as user `app`."""
 
+    is_ours = True
+
     def __init__(
         self, folder: RunFolder, command: list[str], port: int, ending: Ending, account: Account | None
     ) -> None:

@@ -11,11 +11,15 @@ START_SECONDS = 60.0
 class Server(Protocol):
     """url: with the login and the database for administration, if the server has one.
 
-    pid: of the server process where it runs on this machine and is ours, else None.
+    is_ours: started here, and so to be killed as well.
+    pid: of the server process where it is ours and runs as a child of this one, else None.
     """
 
     @property
     def url(self) -> str: ...
+
+    @property
+    def is_ours(self) -> bool: ...
 
     @property
     def pid(self) -> int | None: ...
@@ -33,6 +37,7 @@ class Server(Protocol):
 class GivenServer:
     """A server of the user's own: connected to, never touched."""
 
+    is_ours = False
     pid = None
     alive = True
 
