@@ -253,6 +253,8 @@ async def test_a_body_of_exactly_16_mebibytes_is_read(api: Api) -> None:
 
 @pytest.mark.clause("GEN-8")
 async def test_an_announced_length_over_16_mebibytes_is_refused_before_it_is_sent(api: Api) -> None:
+    if api.prefix:
+        pytest.skip("a gateway may wait for the beginning of a body before it passes a request on")
     head = f"Content-Type: application/json\r\nContent-Length: {16 * MEBIBYTE + 1}\r\n\r\n"
     answer = await api.raw("POST", "/users", head.encode())
     assert answer.status == 413

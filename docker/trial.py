@@ -24,6 +24,9 @@ from assay.stand.ports import free_port
 
 ROOT = HERE.parent
 
+QUIET = {"DASHBOARD_TTL": "1"}
+"""The suite waits for a dashboard to expire."""
+
 STOP_SECONDS = 10.0
 """OPS-4."""
 ANSWER_SECONDS = 5.0
@@ -62,7 +65,7 @@ def run() -> int:
     findings = Findings()
     with tempfile.TemporaryDirectory(prefix="assay-deploy-") as scratch:
         folder = Path(scratch)
-        stack = Stack(f"assay-test-{os.getpid()}", folder / "secrets", "127.0.0.1", free_port())
+        stack = Stack(f"assay-test-{os.getpid()}", folder / "secrets", "127.0.0.1", free_port(), QUIET)
         try:
             began = time.monotonic()
             stack.up()
