@@ -1,8 +1,6 @@
 """What docker/metrics watches is what the services tell, and what somebody is told has its page."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -88,30 +86,6 @@ def test_every_alert_has_a_test_in_which_it_fires_for_one_backend() -> None:
         if len(case.get("exp_alerts", ())) == 1
     }
     assert firing == alerts().keys()
-
-
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    found = os.environ.get("PROMTOOL") or shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is missing: it comes with Prometheus (PROMTOOL names it elsewhere)")
-    return found
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("check", "config", "--syntax-only", "prometheus.yml"),
-        ("check", "rules", "rules.yml", "alerts.yml"),
-        ("test", "rules", "alerts.test.yml"),
-    ],
-    ids=" ".join,
-)
-def test_prometheus_takes_its_files_and_alerts_fire_when_they_should(
-    promtool: str, command: tuple[str, ...]
-) -> None:
-    ran = subprocess.run([promtool, *command], cwd=METRICS, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_the_services_of_this_repository_are_asked() -> None:
