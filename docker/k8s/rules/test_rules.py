@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 from rendering import OVERLAYS, Manifest, Rendered, container, environment, pod, render, secret_files, selects
 
-from shared import registry
 from shared.http.access import OPEN_PATHS
+from shared.registry import Database, names, services
 from shared.settings import SECRETS_FOLDER, Settings
 
 USER = 10001
@@ -22,7 +22,7 @@ POSTGRESQL_CONNECTIONS = 97
 def test_there_is_an_overlay_for_one_service_each_and_one_for_all_of_them() -> None:
     assert TOGETHER in OVERLAYS
     ones = set(OVERLAYS) - {TOGETHER}
-    assert ones <= set(registry.names())
+    assert ones <= set(names())
     assert {
         deployment["metadata"]["name"] for deployment in render(f"overlays/{TOGETHER}").of("Deployment")
     } == {f"assay-{name}" for name in ones}
@@ -187,8 +187,8 @@ def _service_name(workload: Manifest) -> str:
     return module.removesuffix("_service")
 
 
-def _database(workload: Manifest) -> registry.Database:
-    (service,) = registry.services(_service_name(workload))
+def _database(workload: Manifest) -> Database:
+    (service,) = services(_service_name(workload))
     return service.database
 
 
