@@ -4,18 +4,15 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
-import docker.errors
 import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
 
-from assay.stand import Database, DatabaseKind, Databases, StandError, StandOptions, open_databases, ports
+from assay.stand import DatabaseKind, Databases, StandError, StandOptions, open_databases, ports
 from assay.stand.binaries import copy_postgresql, postgresql_folder
 from assay.stand.urls import with_database
 
@@ -55,20 +52,6 @@ async def fetch(url: str, statement: str) -> Any:
         return await connection.fetchval(statement)
     finally:
         await connection.close()
-
-
-def port_of(database: Database) -> int:
-    port = urlsplit(database.url).port
-    assert port is not None
-    return port
-
-
-def engine_answers() -> bool:
-    try:
-        with closing(docker.from_env(timeout=5)) as client:
-            return bool(client.ping())
-    except docker.errors.DockerException:
-        return False
 
 
 async def write_both(databases: Databases) -> None:
@@ -114,20 +97,16 @@ async def test_a_created_database_is_empty(databases: Databases) -> None:
     assert await fetch(with_database(server.url, "assay_try"), tables) == 0
 
 
-@pytest.mark.parametrize("in_docker", [False, True], ids=["embedded", "docker"])
-async def test_killed_servers_come_back_on_their_port_with_their_rows(in_docker: bool) -> None:
-    if in_docker and not engine_answers():
-        pytest.skip("no Docker engine answers here")
-    async with open_databases(BOTH, StandOptions(docker=in_docker)) as databases:
+async def test_killed_servers_come_back_on_their_port_with_their_rows() -> None:
+    async with open_databases(BOTH, StandOptions()) as databases:
         await write_both(databases)
         for database in databases:
             before = database.pid, database.url
             await database.kill()
             assert not database.alive
-            assert not await ports.accepts(port_of(database))
             await database.start()
             assert database.alive
-            assert in_docker or database.pid != before[0]
+            assert database.pid != before[0]
             assert database.url == before[1]
         assert await read_both(databases) == (7, 7)
 
