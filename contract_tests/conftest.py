@@ -17,15 +17,17 @@ from api import Api
 from conformance import Run
 from distribution import OneWorkerPerBackend
 from reporting import Reporting, clauses_of, target_of
+from service_log import ServiceLog
 from targets import QUIET_DASHBOARD_TTL, StandThread, Target, check_answers, chosen_targets, given_token
 
-from assay.stand import Database, Stand, StandOptions, open_stand
+from assay.stand import Database, RunningService, Stand, StandOptions, open_stand
 
 HERE: Final = Path(__file__).parent
 PARITY: Final = HERE / "parity"
 
 TARGETS: Final = pytest.StashKey[list[Target]]()
 STAND: Final = pytest.StashKey[StandThread]()
+LOGS: Final = pytest.StashKey[dict[str, Path]]()
 RUN: Final = pytest.StashKey[Run]()
 
 
@@ -64,6 +66,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TARGETS] = chosen_targets(config)
     config.stash[RUN] = Run(backends=[target.name for target in config.stash[TARGETS]])
     given = frozenset(target.name for target in config.stash[TARGETS] if target.url is not None)
+    told = _worker_input(config)
+    logs = {} if told is None else {name: Path(log) for name, log in told["logs"].items()}
+    config.stash[LOGS] = logs
+    config.pluginmanager.register(ServiceLog(logs), "contract-service-log")
     config.pluginmanager.register(Reporting(config, config.stash[RUN], HERE, given), "contract-reporting")
 
 
@@ -79,33 +85,34 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     targets = config.stash[TARGETS]
     check_answers(targets, given_token(config))
     if config.option.dist != "no":
-        _stand_urls(config)
+        _services(config)
 
 
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput["urls"] = _stand_urls(node.config)
+    running = _services(node.config)
+    node.workerinput["urls"] = {name: service.url for name, service in running.items()}
+    node.workerinput["logs"] = {name: str(log) for name, log in node.config.stash[LOGS].items()}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerPerBackend:
     return OneWorkerPerBackend(config, log, [target.name for target in config.stash[TARGETS]])
 
 
-def _stand_urls(config: pytest.Config) -> dict[str, str]:
-    """Base URLs by backend; starts what does not run yet."""
-    if (told := _worker_input(config)) is not None:
-        return dict(told["urls"])
+def _services(config: pytest.Config) -> Mapping[str, RunningService]:
+    """The services of the stand, by backend; starts it if it does not run yet."""
     targets = config.stash[TARGETS]
-    running = {target.name: target.url for target in targets if target.url is not None}
     wanted = [target.service for target in targets if target.url is None and target.service is not None]
     if not wanted:
-        return running
+        return {}
     if STAND not in config.stash:
         # the services inherit it; GEN-7 is proved on the answers
         os.environ["SERVER_TIMING"] = "1"
         options = StandOptions(docker=config.getoption("--docker"), durable=False)
         config.stash[STAND] = StandThread(wanted, options)
         config.stash[STAND].start()
-    return running | config.stash[STAND].urls()
+    running = config.stash[STAND].services()
+    config.stash[LOGS].update({name: service.log for name, service in running.items()})
+    return running
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -159,7 +166,11 @@ def _apply_gaps(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def urls(pytestconfig: pytest.Config) -> Mapping[str, str]:
     """Base URLs of all chosen backends by name."""
-    return _stand_urls(pytestconfig)
+    given = {target.name: target.url for target in pytestconfig.stash[TARGETS] if target.url is not None}
+    told = _worker_input(pytestconfig)
+    if told is not None:
+        return {**given, **told["urls"]}
+    return given | {name: service.url for name, service in _services(pytestconfig).items()}
 
 
 @pytest.fixture(scope="session")

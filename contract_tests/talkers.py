@@ -12,7 +12,7 @@ from expectations import Json, check_id
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-SOON: Final = 5.0
+SOON: Final = 15.0
 """Seconds in which a frame must be there."""
 
 ERROR_CODES: Final = frozenset(

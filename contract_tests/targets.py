@@ -12,13 +12,13 @@ import clauses
 import httpx2
 import pytest
 
-from assay.stand import StandError, StandOptions, open_stand, silent
+from assay.named_urls import named_urls
+from assay.stand import RunningService, StandError, StandOptions, open_stand, silent
 from shared.registry import Service, names, services
 
 START_TIMEOUT = 120.0
 """Seconds for databases, migrations and services together; a first `--docker` run pulls images."""
 
-_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?").fullmatch
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*").fullmatch
 
 QUIET_DASHBOARD_TTL = 1.0
@@ -44,9 +44,11 @@ class Target:
 
 def chosen_targets(config: pytest.Config) -> list[Target]:
     """The targets of `--service` and `--api-url`; all registered services if neither was given."""
-    urls = dict(_named_url(given) for given in config.getoption("--api-url"))
+    urls = _named_urls(config.getoption("--api-url"))
     installed = names()
     wanted = config.getoption("--service") or ([] if urls else installed)
+    if not (wanted or urls):
+        raise pytest.UsageError("no service is installed: run `uv sync --all-packages --all-groups` first")
     for name in wanted:
         if name not in installed and name not in urls:
             raise pytest.UsageError(f"--service {name}: choose from {', '.join(installed)}")
@@ -83,14 +85,11 @@ def check_answers(targets: Sequence[Target], token: str | None) -> None:
             raise pytest.UsageError(f"{place}: it {wish}")
 
 
-def _named_url(given: str) -> tuple[str, str]:
-    """Without a slash at the end."""
-    name, separator, url = given.partition("=")
-    if not (separator and name and _URL(url)):
-        raise pytest.UsageError(
-            f"--api-url {given}: write NAME=http://host:port/prefix, the prefix if it has one"
-        )
-    return name, url.rstrip("/")
+def _named_urls(given: Sequence[str]) -> dict[str, str]:
+    try:
+        return named_urls("--api-url", given)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class StandThread:
@@ -99,7 +98,7 @@ class StandThread:
     def __init__(self, wanted: Sequence[Service], options: StandOptions) -> None:
         self._wanted = wanted
         self._options = options
-        self._started: Future[dict[str, str]] = Future()
+        self._started: Future[dict[str, RunningService]] = Future()
         self._stop: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="stand")
 
@@ -110,8 +109,8 @@ class StandThread:
         self._stop.set_result(None)
         self._thread.join()
 
-    def urls(self) -> dict[str, str]:
-        """Base URLs by service name; waits until all are ready."""
+    def services(self) -> dict[str, RunningService]:
+        """By name; waits until all are ready."""
         try:
             return self._started.result(START_TIMEOUT)
         except StandError as error:
@@ -127,5 +126,5 @@ class StandThread:
 
     async def _serve(self) -> None:
         async with open_stand(self._wanted, self._options, silent) as stand:
-            self._started.set_result({name: running.url for name, running in stand.services.items()})
+            self._started.set_result(dict(stand.services))
             await asyncio.wrap_future(self._stop)

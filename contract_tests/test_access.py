@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from socket import AF_INET
 from typing import Any, Final
 
 import jwt
+import psutil
 import pytest
 from api import Api
 from builders import new_user, unique_word
 from expectations import Json, expect_problem, expect_user
+from talkers import Talker, connected, open_socket
 from targets import Target
 
 from assay.stand import Stand
@@ -28,7 +31,7 @@ NOBODY: Final = "01890000-0000-7000-8000-000000000000"
 
 def _token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
     """A valid token, one claim changed by keyword; None leaves it out."""
-    given = {"sub": "ada", "scope": "read write", "exp": int(time.time()) + 60, **claims}
+    given = {"sub": "ada", "scope": "read write", "exp": int(time.time()) + 3_600, **claims}
     kept = {name: value for name, value in given.items() if value is not None}
     return jwt.encode(kept, secret, algorithm)
 
@@ -133,6 +136,13 @@ async def test_what_is_no_good_token_is_unauthorized(guarded: Api, authorization
     _expect_unauthorized(await guarded.get("/users", headers=headers))
 
 
+@pytest.mark.clause("SEC-1", "GEN-4", "GEN-13")
+@pytest.mark.parametrize("subject", ["\ud800", "a\x00b"], ids=["half a pair", "NUL"])
+async def test_a_subject_that_no_database_holds_is_no_subject(guarded: Api, subject: str) -> None:
+    headers = _bearer(sub=subject) | {"Idempotency-Key": unique_word()}
+    _expect_unauthorized(await guarded.post("/users", json=new_user(), headers=headers))
+
+
 @pytest.mark.clause("SEC-1")
 async def test_two_authorization_headers_are_none(guarded: Api) -> None:
     headers = [("Authorization", f"Bearer {_token()}"), ("Authorization", f"Bearer {_token()}")]
@@ -141,9 +151,9 @@ async def test_two_authorization_headers_are_none(guarded: Api) -> None:
 
 @pytest.mark.clause("SEC-1")
 async def test_a_token_is_no_longer_valid_when_it_expires(guarded: Api) -> None:
-    headers = _bearer(exp=int(time.time()) + 1)
+    headers = _bearer(exp=int(time.time()) + 3)
     assert (await guarded.get("/users", headers=headers)).status_code == 200
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(3.2)
     _expect_unauthorized(await guarded.get("/users", headers=headers))
 
 
@@ -257,3 +267,31 @@ async def test_with_a_secret_any_address_is_served(runnable: Target, own_stand: 
     async with Api(runnable.name, running.url) as client:
         _expect_unauthorized(await client.get("/users"))
     await running.stop()
+
+
+@pytest.mark.clause("SEC-2")
+async def test_without_a_secret_only_loopback_is_served_under_a_server_of_ones_own(
+    runnable: Target, own_stand: Stand
+) -> None:
+    assert runnable.service is not None
+    command = [sys.executable, "-m", "uvicorn", f"{runnable.service.module}.app:app", "--host", "0.0.0.0"]
+    environment = own_stand.databases.url_for(runnable.service)
+    running = await own_stand.start_process("exposed", command, environment)
+    exposed = running.url.replace("127.0.0.1", _address_of_this_machine())
+    async with Api(runnable.name, running.url) as near, Api(runnable.name, exposed) as far:
+        assert (await near.get("/users")).status_code == 200
+        _expect_unauthorized(await far.get("/users"))
+        assert (await far.get("/livez")).status_code == 200
+        async with connected(near) as talker:
+            assert talker.id
+        async with open_socket(far) as socket:
+            assert await Talker(socket).closed() == 1008
+    await running.stop()
+
+
+def _address_of_this_machine() -> str:
+    found = [one.address for card in psutil.net_if_addrs().values() for one in card if one.family == AF_INET]
+    others = [address for address in found if not address.startswith("127.")]
+    if not others:
+        pytest.skip("the machine has no other address")
+    return others[0]

@@ -20,8 +20,8 @@ from assay.stand import RunningService, Stand
 NOBODY: Final = "0197f000-0000-7000-8000-000000000000"
 MIB: Final = 1024 * 1024
 LIMIT: Final = 3 * MIB
-ORPHAN_SECONDS: Final = 0.5
-WITHIN: Final = 8.0
+ORPHAN_SECONDS: Final = 2.0
+WITHIN: Final = 20.0
 """Seconds in which what nobody names must be gone."""
 
 

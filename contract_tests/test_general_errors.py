@@ -176,6 +176,27 @@ async def test_every_field_at_fault_is_named(api: Api) -> None:
     assert {tuple(error["loc"]) for error in problem["errors"]} == {("body", "email"), ("body", "name")}
 
 
+MANY: Final = {
+    "unknown fields": {
+        "email": "a@b.example",
+        "name": "Ada",
+        **{f"f{number}": 1 for number in range(40_000)},
+    },
+    "tags": {"owner_id": NOBODY, "title": "t", "tags": [1] * 200_000},
+    "items": [{"email": 1, "name": 2, "a": 3} for _ in range(1_000)],
+    "fields of items": [{f"f{number}": 1 for number in range(500)} for _ in range(1_000)],
+}
+PLACES: Final = {"tags": "/documents", "unknown fields": "/users"}
+
+
+@pytest.mark.clause("GEN-4", "GEN-8")
+@pytest.mark.parametrize("what", MANY)
+async def test_of_a_body_that_is_wrong_in_many_places_some_are_told(api: Api, what: str) -> None:
+    answer = await api.post(PLACES.get(what, "/users/batch"), json=MANY[what])
+    assert 1 <= len(expect_problem(answer, 422, "validation")["errors"]) <= 100
+    assert len(answer.content) < 100_000
+
+
 @pytest.mark.clause("GEN-4")
 async def test_a_missing_field_is_named(api: Api) -> None:
     response = await api.post("/users", json={"name": "Ada"})

@@ -10,13 +10,15 @@ import jwt
 import pytest
 from builders import unique_word
 from expectations import Json
+from promptness import expect_prompt
 from talkers import Talker, connected, open_socket
 from targets import Target
 from websockets.exceptions import ConnectionClosed
 
 from assay.stand import RunningService, Stand
 
-LEASE: Final = 1.5
+LEASE: Final = 2.5
+"""Seconds; a process that is late by as much on a busy machine would lose clients that it has."""
 SECRET: Final = "a secret of more than thirty-two bytes"
 
 Pair = tuple[RunningService, RunningService]
@@ -74,26 +76,29 @@ async def test_a_direct_message_finds_its_client_at_another_process(pair: Pair) 
 
 @pytest.mark.clause("WS-5")
 async def test_a_client_that_does_not_read_is_closed_with_1013_and_slows_nobody(pair: Pair) -> None:
-    room, filler = unique_word("room"), "x" * 60_000
-    async with connected(pair[0].url) as other, connected(pair[0].url, compression=None) as slow:
-        await other.join(room)
-        await slow.join(room)
-        await other.next("joined")
-        slow.socket.transport.pause_reading()
-        flood = asyncio.create_task(talk_on(slow, filler, 1_000))
-        heard: list[Json] = []
-        longest = 0.0
-        while not any(frame["type"] == "left" for frame in heard):
-            started = time.monotonic()
-            await other.say(type="message", room=room, text="on time")
-            heard += await other.up_to("message")
-            longest = max(longest, time.monotonic() - started)
-        [left] = [frame for frame in heard if frame["type"] == "left"]
-        assert left["client_id"] == slow.id
-        slow.socket.transport.resume_reading()
-        assert await slow.closed() == 1013
-        flood.cancel()
-    assert longest < 1
+    async def overflow() -> tuple[float]:
+        room, filler = unique_word("room"), "x" * 60_000
+        async with connected(pair[0].url) as other, connected(pair[0].url, compression=None) as slow:
+            await other.join(room)
+            await slow.join(room)
+            await other.next("joined")
+            slow.socket.transport.pause_reading()
+            flood = asyncio.create_task(talk_on(slow, filler, 1_000))
+            heard: list[Json] = []
+            longest = 0.0
+            while not any(frame["type"] == "left" for frame in heard):
+                started = time.monotonic()
+                await other.say(type="message", room=room, text="on time")
+                heard += await other.up_to("message")
+                longest = max(longest, time.monotonic() - started)
+            [left] = [frame for frame in heard if frame["type"] == "left"]
+            assert left["client_id"] == slow.id
+            slow.socket.transport.resume_reading()
+            assert await slow.closed() == 1013
+            flood.cancel()
+        return (longest,)
+
+    await expect_prompt(overflow, 1)
 
 
 async def talk_on(talker: Talker, filler: str, count: int) -> None:
@@ -117,7 +122,7 @@ async def test_the_clients_of_a_killed_process_leave_their_rooms(
             await two.join(room)
             await one.next("joined")
             await doomed.child.kill(0)
-            assert (await one.next("left", seconds=4 * LEASE))["client_id"] == two.id
+            assert (await one.next("left", seconds=8 * LEASE))["client_id"] == two.id
             await one.say(type="direct", to=two.id, text="gone?")
             await one.error("unknown-client")
 
@@ -174,7 +179,7 @@ async def test_without_a_good_token_the_connection_is_closed_with_1008(
     guarded: RunningService, options: dict[str, Any]
 ) -> None:
     async with open_socket(guarded.url, **options) as socket:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await socket.wait_closed()
         assert socket.close_code == 1008
 

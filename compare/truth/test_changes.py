@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from assay.judge.changes import requests, touched
+from shared.registry import names
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ("asyncpg", "motor", "sqlalchemy", "tortoise")
 REQUESTS = {request.name: Path(str(request)) for request in requests()}
+PATCHES = {patch.stem for folder in REQUESTS.values() for patch in folder.glob("*.patch")}
+LAYERS = sorted(PATCHES & set(names()))
 
 
 @pytest.mark.slow
@@ -29,8 +31,9 @@ def test_a_patched_copy_passes_the_requests_own_contract_test(
     added = [file.path for file in touched((REQUESTS[name] / "shared.patch").read_text("utf-8"))]
     (test,) = (path for path in added if not (ROOT / path).exists() and "/test_" in path)
     sources = (tmp_path / "shared" / "src", tmp_path / "compare" / "src", *tmp_path.glob("services/*/src"))
+    patched = [f"--service={layer}" for layer in LAYERS]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", test, "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", test, *patched, "-q", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ":".join(map(str, sources))},
         capture_output=True,

@@ -2,24 +2,30 @@
 
 import ast
 from collections.abc import Iterator, Mapping, Set
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from assay.judge.code import dependencies
+from shared.registry import Service, services
+
 ROOT: Final = Path(__file__).parents[2]
 SERVICES: Final = {path.name: path for path in sorted(ROOT.glob("services/*")) if path.is_dir()}
 NAMES: Final = sorted(SERVICES)
 PACKAGES: Final = {f"{name}_service" for name in NAMES}
-DRIVERS: Final = {
-    "sqlalchemy": {"sqlalchemy", "alembic", "asyncpg"},
-    "asyncpg": {"asyncpg"},
-    "tortoise": {"tortoise", "asyncpg"},
-    "motor": {"motor", "pymongo", "bson"},
-}
-ALL_DRIVERS: Final = set().union(*DRIVERS.values())
 HOUSE: Final = {"assay", "shared", *PACKAGES}
-TESTS_OF_SCHEMAS: Final = {"asyncpg", "motor"}
+
+
+def brought(service: Service) -> Set[str]:
+    """The packages that a service's distribution brings along, and `shared` does not."""
+    own = {distribution.metadata["Name"] for distribution in dependencies(service).values()}
+    return {package for package, names in packages_distributions().items() if own.intersection(names)}
+
+
+DRIVERS: Final = {service.name: brought(service) for service in services()}
+ALL_DRIVERS: Final = set().union(*DRIVERS.values())
 
 
 def sources(folder: Path) -> Iterator[Path]:

@@ -86,21 +86,3 @@ def test_every_alert_has_a_test_in_which_it_fires_for_one_backend() -> None:
         if len(case.get("exp_alerts", ())) == 1
     }
     assert firing == alerts().keys()
-
-
-def test_the_services_of_this_repository_are_asked() -> None:
-    targets = yaml.safe_load((METRICS / "targets.yml").read_text(encoding="utf-8"))
-    asked_for = {group["labels"]["backend"]: group["targets"] for group in targets}
-    folders = sorted(folder.name for folder in (ROOT / "services").iterdir() if (folder / "src").is_dir())
-    assert asked_for == {name: [f"{name}:8000"] for name in folders}
-
-
-def test_what_is_beside_the_services_comes_when_asked_for_pinned_and_on_loopback_alone() -> None:
-    compose = yaml.safe_load((ROOT / "docker" / "compose.watching.yaml").read_text(encoding="utf-8"))
-    for name, service in compose["services"].items():
-        assert service["profiles"], name
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
-        assert "build" in service or re.search(r":v?\d+\.\d+\.\d+$", service["image"]), name
-        mounts = [mount.split(":")[0] for mount in service.get("volumes", ())]
-        sources = [ROOT / "docker" / mount for mount in mounts if mount.startswith("./")]
-        assert [source for source in sources if not source.exists()] == [], name

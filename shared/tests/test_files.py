@@ -164,13 +164,3 @@ async def test_deployments_that_share_a_place_see_their_own_files_only(files: Fi
         async with open_files(settings, service, secret) as others:
             assert await found(others, soon()) == set()
     assert await found(files, soon()) == {own}
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["nonsense", "files", "ftp://host/folder", "s3://", "file://relative/folder", "file:"],
-)
-async def test_a_place_that_is_none_is_refused_with_what_to_set(url: str) -> None:
-    with pytest.raises(ValueError, match="FILES_URL must be"):
-        async with open_files(Settings(files_url=url), "any", SECRET):
-            pass

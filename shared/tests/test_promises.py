@@ -13,9 +13,10 @@ from shared.errors import Unavailable
 from shared.ports.backend import Backend
 from shared.registry import Service
 from shared.rules import ids
+from shared.rules.json_content import ContentRefused, content
 from shared.schemas.activity import NewAction, activity_record
 from shared.schemas.notifications import Mail
-from shared.starting import why_not_started
+from shared.starting import why_not_migrated, why_not_started
 from shared.work.activity import CAPACITY, ActivityBuffer
 from shared.work.letters import Letter, letter
 
@@ -101,6 +102,24 @@ def test_what_the_outside_refuses_is_one_line(error: Exception, told: str) -> No
     assert "\n" not in line
 
 
+def test_who_cannot_migrate_is_not_told_to_migrate() -> None:
+    line = why_not_migrated(SERVICE, ConnectionRefusedError("refused"))
+    assert line is not None
+    assert "migrate" not in line
+    taken = why_not_migrated(SERVICE, OSError('relation "users" already exists'))
+    assert taken is not None
+    assert "one of its own" in taken
+
+
 @pytest.mark.parametrize("error", [TypeError("x"), KeyError("x"), RuntimeError("x")])
 def test_a_defect_keeps_its_trace(error: Exception) -> None:
     assert why_not_started(SERVICE, error) is None
+
+
+def test_a_content_with_more_members_than_it_has_room_for_is_refused_unlooked_at() -> None:
+    unlike_anything = object()
+    with pytest.raises(ContentRefused, match="is larger than"):
+        content({"a": [unlike_anything] * 600_000})
+    with pytest.raises(ContentRefused, match="is larger than"):
+        content({"a": [[1] * 1_000 for _ in range(600)]})
+    assert len(content({"a": [1] * 500_000}).value["a"]) == 500_000

@@ -51,3 +51,29 @@ def test_a_prefix_is_segments_with_a_slash_before_each(path: str) -> None:
 def test_what_is_no_prefix_is_refused(path: str) -> None:
     with pytest.raises(ValidationError, match="segments with a slash before each"):
         Settings(root_path=path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "files", "ftp://host/folder", "s3://", "file://relative/folder", "file:"],
+)
+def test_a_place_of_files_that_is_none_is_refused_with_what_to_set(url: str) -> None:
+    with pytest.raises(ValidationError, match="must be file:///folder or s3://bucket/prefix"):
+        Settings(files_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///files", "file://localhost/files", "s3://bucket", "s3://bucket/prefix"]
+)
+def test_files_are_in_a_folder_or_a_bucket(url: str) -> None:
+    assert Settings(files_url=url).files_url == url
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "0", "-1", "1e300"])
+@pytest.mark.parametrize("name", ["DB_TIMEOUT", "SHUTDOWN_GRACE", "MAIL_PAUSE"])
+def test_a_time_is_one_that_can_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch, name: str, seconds: str
+) -> None:
+    monkeypatch.setenv(name, seconds)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()

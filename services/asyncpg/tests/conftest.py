@@ -31,7 +31,7 @@ _NUMBERS = count()
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     """Those of the service behind the relay."""
-    return Settings(pool_size=2, pool_timeout=1, db_timeout=4, dashboard_ttl=0, server_timing=True)
+    return Settings(pool_size=2, pool_timeout=1, db_timeout=6, dashboard_ttl=0, server_timing=True)
 
 
 @pytest.fixture(scope="session")
@@ -190,9 +190,9 @@ class Follower:
             self.heard += heard
             self.came.set()
 
-    async def until(self, count: int, seconds: float = 5) -> None:
+    async def until(self, count: int) -> None:
         """So many were heard; the first empty set counts as none."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(10):
             while not self.sets or len(self.heard) < count:
                 self.came.clear()
                 await self.came.wait()

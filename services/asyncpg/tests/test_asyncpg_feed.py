@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -95,6 +94,13 @@ async def test_entries_of_writers_at_once_come_once_and_in_order(
     assert await read_on(database, head, 3) == follower.events
 
 
+@pytest.fixture
+def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not woken does not read the log for longer than anything is waited for here."""
+    monkeypatch.setattr("asyncpg_service.events._LATER", 60)
+
+
+@pytest.mark.usefixtures("_nobody_looks")
 async def test_nothing_is_read_before_an_older_transaction_has_ended(
     database: Database,
     stored_user: UserRecord,
@@ -114,7 +120,7 @@ async def test_nothing_is_read_before_an_older_transaction_has_ended(
             await asyncio.sleep(0.1)
             assert follower.events == []
             await outside.execute(_RENAME, stored_user.id)
-        await follower.until(2, seconds=0.3)
+        await follower.until(2)
     assert [event.version for event in follower.events] == [2, 3]
     assert await read_on(database, head, 1) == follower.events
     head = await database.events.head()
@@ -132,24 +138,30 @@ async def test_a_new_subscriber_hears_nothing_that_was_committed_before_it_came(
         async with feed.subscribe(None, stored_user.id, None) as subscription:
             await outside.execute(_RENAME, stored_user.id)
             await older.commit()
-            (item,) = await subscription.some(1.0)
+            (item,) = await subscription.some(10)
     assert isinstance(item, Published)
     assert item.record.version == 3
 
 
-async def test_who_is_woken_hears_it_at_once_and_who_is_not_within_the_second(
+@pytest.mark.usefixtures("_nobody_looks")
+async def test_who_is_woken_hears_it_at_once(
     database: Database, stored_user: UserRecord, now: datetime, following: Following
 ) -> None:
     async with following(database, await database.events.head()) as follower:
         for turn in range(5):
             await asyncio.sleep(0.05)
-            started = time.monotonic()
             await rename(database, stored_user.id, now, f"N{turn}")
             await database.events.announce()
             await follower.until(turn + 1)
-            assert time.monotonic() - started < 0.3
+
+
+async def test_who_is_not_woken_hears_it_all_the_same(
+    database: Database, stored_user: UserRecord, now: datetime, following: Following
+) -> None:
+    async with following(database, await database.events.head()) as follower:
+        await follower.until(0)
         await rename(database, stored_user.id, now, "unannounced")
-        await follower.until(6, seconds=1)
+        await follower.until(1)
 
 
 async def test_many_wakes_are_one_read(
@@ -165,23 +177,24 @@ async def test_many_wakes_are_one_read(
 @pytest.mark.parametrize("fault", ["cut", "freeze"])
 async def test_a_follower_whose_connection_is_lost_is_told(layer_settings: Settings, fault: str) -> None:
     async with open_relay(layer_settings.database_url) as relay:
-        settings = layer_settings.model_copy(update={"database_url": relay.url, "pool_size": 2})
-        async with open_database(settings) as opened:
+        # who is cut off does not wait for a time-out
+        seconds = 60 if fault == "cut" else layer_settings.db_timeout
+        changed = {"database_url": relay.url, "pool_size": 2, "db_timeout": seconds}
+        async with open_database(layer_settings.model_copy(update=changed)) as opened:
             following = opened.events.follow(await opened.events.head())
             assert await anext(following) == []
             assert relay.connections == 3
             waiting = asyncio.ensure_future(anext(following))
             await asyncio.sleep(0.1)
-            started = time.monotonic()
             relay.cut() if fault == "cut" else relay.freeze()
             with pytest.raises((Unavailable, TimedOut)):
-                await waiting
-            assert time.monotonic() - started < (1 if fault == "cut" else settings.db_timeout + 0.5)
+                async with asyncio.timeout(10):
+                    await waiting
             relay.thaw()
             following = opened.events.follow(await opened.events.head())
             assert await anext(following) == []
             await following.aclose()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(10):
                 while relay.connections != opened.pool().size:
                     await asyncio.sleep(0.01)
 
@@ -260,7 +273,7 @@ async def test_positions_hold_over_a_killed_server(
 
 
 async def _answers(ask: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         while True:
             try:
                 await ask()

@@ -156,7 +156,7 @@ async def test_cancelled_at_any_moment_no_connection_stays_in_a_transaction(
         task.cancel()
         await asyncio.wait([task])
     assert database.pool().in_use == 0
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         while await outside.fetchval(_BUSY) > 1:
             await asyncio.sleep(0.01)
     assert await database.once(request_, creates(a_user()), keeps) == (_DONE, False)

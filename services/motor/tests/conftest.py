@@ -11,7 +11,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from assay.stand import Database as Server
-from assay.stand import StandOptions, open_databases
+from assay.stand import StandOptions, mongodb, open_databases
 from motor_service import service
 from motor_service.database import Database, open_database
 from motor_service.migrations import migrate
@@ -29,8 +29,12 @@ POOL_SIZE = 4
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[Server]:
-    async with open_databases([service.database], StandOptions()) as databases:
-        yield databases[service.database]
+    with pytest.MonkeyPatch.context() as patched:
+        # it fails when it is told to
+        options = (*mongodb.SERVER_OPTIONS, "--setParameter", "enableTestCommands=1")
+        patched.setattr(mongodb, "SERVER_OPTIONS", options)
+        async with open_databases([service.database], StandOptions()) as databases:
+            yield databases[service.database]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,22 @@ async def rows(settings: Settings) -> AsyncIterator[Rows]:
     )
     async with client:
         yield client[database_of(settings.mongodb_url)]
+
+
+@pytest.fixture
+def failing(rows: Rows) -> Callable[..., AbstractAsyncContextManager[None]]:
+    """The layer's commands of these names fail on the server, or wait: `how` is its fail point's data."""
+
+    @asynccontextmanager
+    async def fail(*commands: str, **how: Any) -> AsyncIterator[None]:
+        data = {"failCommands": commands, "appName": "assay-motor", **how}
+        await rows.client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
+        try:
+            yield
+        finally:
+            await rows.client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+    return fail
 
 
 @pytest.fixture
@@ -117,9 +137,9 @@ class Follower:
             self.heard += heard
             self._came.set()
 
-    async def until(self, count: int, seconds: float = 5) -> None:
+    async def until(self, count: int) -> None:
         """So many were heard, and the empty set that comes first."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(10):
             while not self.sets or len(self.heard) < count:
                 self._came.clear()
                 await self._came.wait()

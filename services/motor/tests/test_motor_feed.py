@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from secrets import token_bytes
@@ -109,22 +108,28 @@ async def test_every_commit_after_a_head_lies_beyond_it(
     await writing
 
 
-async def test_an_entry_is_heard_soon_and_what_is_none_makes_none(
+@pytest.fixture
+async def patient(settings: Settings) -> AsyncIterator[Database]:
+    """Where there is nothing new, the server lets the follower wait for longer than anything else is."""
+    async with open_database(settings.model_copy(update={"db_timeout": 100})) as opened:
+        yield opened
+
+
+async def test_an_entry_is_heard_at_once_and_what_is_none_makes_none(
     database: Database,
+    patient: Database,
     stored_user: UserRecord,
     new_document: Callable[..., DocumentRecord],
     now: datetime,
     rows: Rows,
     following: Following,
 ) -> None:
-    async with following(database, await database.events.head()) as follower:
+    async with following(patient, await patient.events.head()) as follower:
         for turn in range(5):
             await asyncio.sleep(0.05)
-            started = time.monotonic()
             await rename(database, stored_user.id, now, f"N{turn}")
             await database.events.announce()
             await follower.until(turn + 1)
-            assert time.monotonic() - started < 0.3
         async with database.unit_of_work() as unit:
             await unit.documents.create(new_document(stored_user, "touches its owner", text="x" * 9_000))
             await unit.rooms.post("room", "{}", now, counted=True)
@@ -137,27 +142,28 @@ async def test_an_entry_is_heard_soon_and_what_is_none_makes_none(
 
 
 async def test_following_takes_no_thread_of_the_requests(
-    database: Database, settings: Settings, following: Following
+    patient: Database, settings: Settings, following: Following
 ) -> None:
-    async with following(database, await database.events.head()):
-        started = time.monotonic()
-        await asyncio.gather(*(database.ping() for _ in range(20 * settings.pool_size)))
-        assert time.monotonic() - started < settings.statement_timeout / 4
+    async with following(patient, await patient.events.head()):
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(patient.ping() for _ in range(20 * settings.pool_size)))
 
 
 @pytest.mark.parametrize("fault", ["cut", "freeze"])
 async def test_a_follower_whose_connection_is_lost_is_told(settings: Settings, fault: str) -> None:
     async with open_relay(settings.mongodb_url) as relay:
-        async with open_database(settings.model_copy(update={"mongodb_url": relay.url})) as opened:
+        # who is cut off does not wait for a time-out
+        seconds = 60 if fault == "cut" else settings.db_timeout
+        changed = {"mongodb_url": relay.url, "db_timeout": seconds}
+        async with open_database(settings.model_copy(update=changed)) as opened:
             following = opened.events.follow(await opened.events.head())
             assert await anext(following) == []
             waiting = asyncio.ensure_future(anext(following))
             await asyncio.sleep(0.1)
-            started = time.monotonic()
             relay.cut() if fault == "cut" else relay.freeze()
             with pytest.raises((Unavailable, TimedOut)):
-                await waiting
-            assert time.monotonic() - started < (1 if fault == "cut" else settings.db_timeout)
+                async with asyncio.timeout(10):
+                    await waiting
             relay.thaw()
             following = opened.events.follow(await opened.events.head())
             assert await anext(following) == []
@@ -181,7 +187,7 @@ async def test_who_leaves_takes_the_stream_along(
     for _ in range(3):
         async with following(database, head):
             pass
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         while await streams() - before:
             await asyncio.sleep(0.02)
 

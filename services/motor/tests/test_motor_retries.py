@@ -29,7 +29,8 @@ async def test_a_write_that_is_sent_twice_is_done_once(
     document = new_document(user, "a title")
     async with (
         open_relay(settings.mongodb_url) as relay,
-        open_database(settings.model_copy(update={"mongodb_url": relay.url})) as database,
+        # time enough for both on a busy machine
+        open_database(settings.model_copy(update={"mongodb_url": relay.url, "db_timeout": 40})) as database,
     ):
         await database.ping()
         async with database.unit_of_work() as work:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from motor_service.database import Database
+from motor_service.rooms import Rooms
 from shared.schemas.rooms import Client, Post, inbox
 
 Rows = Any
@@ -35,6 +36,17 @@ async def client(database: Database, now: datetime) -> Client:
 async def logged(database: Database, room: str) -> list[Post]:
     async with database.unit_of_work() as unit:
         return list(await unit.rooms.after(room, 0))
+
+
+def farewell(client: Client, room: str) -> str:
+    return f"{client.name} left {room}"
+
+
+async def expire_all(database: Database, now: datetime) -> None:
+    more = True
+    while more:
+        async with database.unit_of_work() as unit:
+            more = await unit.rooms.expire(now, farewell)
 
 
 async def test_a_post_of_any_size_arrives_in_its_place(
@@ -115,25 +127,63 @@ async def test_who_departs_leaves_no_inbox_to_those_who_post_at_the_same_moment(
         assert await logged(database, inbox(client.id)) == []
 
 
-async def test_a_client_that_nobody_renews_is_told_to_one_caller(
-    database: Database, client: Client, room: str, now: datetime
+async def test_a_client_that_nobody_renews_leaves_its_rooms_once(
+    database: Database, room: str, now: datetime
 ) -> None:
-    others = [Client(uuid4(), f"N{number}", []) for number in range(9)]
+    arrived = [Client(uuid4(), f"N{number}", [room, f"{room} {number}"]) for number in range(9)]
+    late, kept = arrived[:5], [client.id for client in arrived[5:]]
     async with database.unit_of_work() as unit:
-        for other in others:
-            await unit.rooms.arrive(other, now)
-        await unit.rooms.move(others[0].id, [room])
-        await unit.rooms.renew([other.id for other in others[5:]], now + _MINUTE)
+        for client in arrived:
+            await unit.rooms.arrive(client, now)
+        assert await unit.rooms.direct(late[0].id, "{}", now - _MINUTE)
+        assert {*await unit.rooms.renew([*kept, uuid4()], now + _MINUTE)} == {*kept}
+        assert {*await unit.rooms.renew(kept, now + _MINUTE)} == {*kept}
+    await asyncio.gather(*(expire_all(database, now) for _ in range(4)))
+    told = [post.frame for post in await logged(database, room)]
+    assert sorted(told) == [farewell(client, room) for client in late]
+    for client in late:
+        own = client.rooms[1]
+        assert [post.frame for post in await logged(database, own)] == [farewell(client, own)]
+        assert await logged(database, inbox(client.id)) == []
+    async with database.unit_of_work() as unit:
+        assert {*await unit.rooms.renew([client.id for client in arrived], now + _MINUTE)} == {*kept}
 
-    async def expire() -> list[Client]:
-        async with database.unit_of_work() as unit:
-            return list(await unit.rooms.expire(now))
 
-    told = [late for found in await asyncio.gather(*(expire() for _ in range(4))) for late in found]
-    assert {late.id for late in told} >= {other.id for other in others[:5]}
-    assert len(told) == len({late.id for late in told})
-    assert not {late.id for late in told} & {client.id, *(other.id for other in others[5:])}
-    assert Client(others[0].id, "N0", [room]) in told
+async def test_who_was_told_to_have_left_one_room_is_renewed_no_more(
+    database: Database, room: str, now: datetime
+) -> None:
+    client = Client(uuid4(), "Ada", [room, f"{room} too"])
+    async with database.unit_of_work() as unit:
+        await unit.rooms.arrive(client, now - _MINUTE)
+        # late, and nobody has noticed
+        assert [*await unit.rooms.renew([client.id], now)] == [client.id]
+    async with database.unit_of_work() as unit:
+        assert await unit.rooms.expire(now, farewell)
+    async with database.unit_of_work() as unit:
+        assert [*await unit.rooms.renew([client.id], now + _MINUTE)] == []
+    await expire_all(database, now)
+    for name in client.rooms:
+        assert [post.frame for post in await logged(database, name)] == [farewell(client, name)]
+
+
+async def test_a_farewell_that_breaks_off_is_told_by_the_next_who_tries(
+    database: Database, room: str, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(uuid4(), "Ada", [room])
+    async with database.unit_of_work() as unit:
+        await unit.rooms.arrive(client, now)
+
+    async def break_off(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        # the second half of a step
+        patch.setattr(Rooms, "_post", break_off)
+        with pytest.raises(RuntimeError):
+            await expire_all(database, now)
+    assert await logged(database, room) == []
+    await expire_all(database, now)
+    assert [post.frame for post in await logged(database, room)] == [farewell(client, room)]
 
 
 async def test_old_posts_are_forgotten_and_rooms_that_nobody_is_in(

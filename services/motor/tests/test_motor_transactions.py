@@ -2,9 +2,12 @@
 there, so each of these tests opens the layer twice."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pymongo.errors import WriteError
@@ -13,6 +16,7 @@ from motor_service.database import Database
 from motor_service.migrations import migrate
 from shared.errors import NotFound, TransferConflict, UnknownOwner
 from shared.rules import clock
+from shared.schemas.attachments import Attachment
 from shared.schemas.documents import DocumentRecord
 from shared.schemas.users import UserRecord
 from shared.settings import Settings
@@ -20,6 +24,7 @@ from shared.settings import Settings
 Rows = Any
 NewUser = Callable[[str], UserRecord]
 NewDocument = Callable[..., DocumentRecord]
+Failing = Callable[..., AbstractAsyncContextManager[None]]
 
 
 async def outcome(operation: Awaitable[object]) -> str:
@@ -76,6 +81,52 @@ async def test_of_opposite_transfers_each_holds_whole_or_not_at_all(
     states = {(row["owner_id"], row["version"]) async for row in rows.documents.find({"_id": {"$in": ids}})}
     assert len(states) == 1
     assert states.pop()[1] == 1 + outcomes["done"]
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_who_leaves_at_the_end_of_a_transaction_holds_nobody_up(
+    database: Database, failing: Failing, new_user: NewUser, new_document: NewDocument, *, is_refused: bool
+) -> None:
+    user = new_user(f"hasty{is_refused}".lower())
+    if not is_refused:
+        async with database.unit_of_work() as work:
+            await work.users.create(user)
+    longest = 0.0
+    async with failing("commitTransaction", "abortTransaction", blockConnection=True, blockTimeMS=2000):
+        creating = asyncio.create_task(create(database, new_document(user, "a title")))
+        await asyncio.sleep(0.3)
+        creating.cancel()
+        while not creating.done():
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before)
+    assert creating.cancelled()
+    assert longest < 1.5
+
+
+async def test_a_user_leaves_with_more_documents_than_one_reply_names(
+    database: Database,
+    failing: Failing,
+    rows: Rows,
+    new_user: NewUser,
+    new_document: NewDocument,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user = new_user("prolific")
+    documents = [new_document(user, f"title {n}") for n in range(5)]
+    async with database.unit_of_work() as work:
+        await work.users.create(user)
+        await work.documents.create_many(documents)
+        for document in documents:
+            attachment = Attachment(uuid4(), document.id, "a.txt", "text/plain", 1, "00", clock.now())
+            await work.attachments.create(attachment)
+    monkeypatch.setattr("motor_service.users._AT_ONCE", 2)
+    # what the server answers where the distinct ids are more than 16 MB
+    async with failing("distinct", errorCode=17217):
+        await delete(database, user)
+    left = {"document_id": {"$in": [document.id for document in documents]}}
+    assert await rows.attachments.count_documents(left) == 0
+    assert await rows.documents.count_documents({"owner_id": user.id}) == 0
 
 
 async def test_migrations_may_run_at_once_and_again(settings: Settings, rows: Rows) -> None:

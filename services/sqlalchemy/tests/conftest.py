@@ -124,9 +124,9 @@ class Follower:
             self.heard += heard
             self._came.set()
 
-    async def until(self, count: int, seconds: float = 5) -> None:
+    async def until(self, count: int) -> None:
         """So many were heard, and the first set, which is empty."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(10):
             while not self.has_begun or len(self.heard) < count:
                 self._came.clear()
                 await self._came.wait()

@@ -176,7 +176,7 @@ async def test_a_change_after_a_keyed_one_commits_itself_again(
 
 
 async def none_in_transaction(direct: asyncpg.Connection) -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         while await direct.fetchval(_IN_TRANSACTION):
             await asyncio.sleep(0.01)
 
@@ -199,7 +199,7 @@ async def test_a_transaction_that_is_given_up_leaves_no_connection_in_it(
     opened: Opened, keyed: KeyedRequest, new_user: NewUser, direct: asyncpg.Connection
 ) -> None:
     user = new_user("Ada")
-    async with opened(db_timeout=1) as database:
+    async with opened(db_timeout=4) as database:
         async with direct.transaction():
             # its e-mail is neither free nor taken yet
             await direct.execute(

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from secrets import token_bytes
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -16,6 +16,7 @@ from shared.rules import clock
 from shared.schemas.idempotency import KeptAnswer, KeyedRequest
 from shared.schemas.rooms import Client, Post, inbox
 from sqlalchemy_service.database import Database
+from sqlalchemy_service.rooms import Rooms
 
 Opened = Callable[..., AbstractAsyncContextManager[Database]]
 Following = Callable[[Database, str], AbstractAsyncContextManager[Any]]
@@ -39,6 +40,17 @@ async def log_of(database: Database, room: str, place: int = 0) -> list[Post]:
         return list(await work.rooms.after(room, place))
 
 
+def farewell(client: Client, room: str) -> str:
+    return f"{client.name} left {room}"
+
+
+async def expire_all(database: Database) -> None:
+    more = True
+    while more:
+        async with database.unit_of_work() as work:
+            more = await work.rooms.expire(NOW, farewell)
+
+
 async def test_posts_are_heard_as_they_are_logged_large_ones_too(
     database: Database, room: str, following: Following
 ) -> None:
@@ -46,7 +58,7 @@ async def test_posts_are_heard_as_they_are_logged_large_ones_too(
     async with following(database, await database.events.head()) as follower:
         for place, frame in enumerate(frames, 1):
             assert await post(database, room, frame, counted=frame != "joined") == place
-        await follower.until(len(frames), 2)
+        await follower.until(len(frames))
     assert follower.posts == [
         Post(room, place, place - 1 or None, frame) for place, frame in enumerate(frames, 1)
     ]
@@ -76,7 +88,7 @@ async def test_a_client_is_told_directly_while_somebody_knows_it(database: Datab
         await work.rooms.arrive(client, NOW + MINUTE)
         assert await work.rooms.direct(client.id, "hello", NOW)
         assert not await work.rooms.direct(client.id, "late", NOW + MINUTE)
-        await work.rooms.renew([client.id, uuid4()], NOW + 3 * MINUTE)
+        assert await work.rooms.renew([client.id, uuid4()], NOW + 3 * MINUTE) == [client.id]
         assert await work.rooms.direct(client.id, "again", NOW + 2 * MINUTE)
         assert [heard.frame for heard in await work.rooms.after(inbox(client.id), 0)] == ["hello", "again"]
         await work.rooms.depart(client.id)
@@ -84,23 +96,60 @@ async def test_a_client_is_told_directly_while_somebody_knows_it(database: Datab
         assert await work.rooms.after(inbox(client.id), 0) == []
 
 
-async def test_each_client_that_nobody_renewed_expires_once(opened: Opened) -> None:
-    clients = [Client(UUID(int=number), "Ada", ["a", "b"]) for number in range(20)]
+async def test_a_client_that_nobody_renews_leaves_its_rooms_once(opened: Opened, room: str) -> None:
+    arrived = [Client(uuid4(), f"N{number}", [room, f"{room} {number}"]) for number in range(9)]
+    late, kept = arrived[:5], [client.id for client in arrived[5:]]
     async with opened(pool_size=4) as database:
         async with database.unit_of_work() as work:
-            for client in clients:
-                await work.rooms.arrive(Client(client.id, client.name, []), NOW - MINUTE)
-                await work.rooms.move(client.id, client.rooms)
-            await work.rooms.direct(clients[0].id, "hello", NOW - 2 * MINUTE)
-            await work.rooms.renew([client.id for client in clients[10:]], NOW + MINUTE)
+            for client in arrived:
+                await work.rooms.arrive(client, NOW)
+            assert await work.rooms.direct(late[0].id, "{}", NOW - MINUTE)
+            assert {*await work.rooms.renew([*kept, uuid4()], NOW + MINUTE)} == {*kept}
+            assert {*await work.rooms.renew(kept, NOW + MINUTE)} == {*kept}
+        await asyncio.gather(*(expire_all(database) for _ in range(4)))
+        told = [post.frame for post in await log_of(database, room)]
+        assert sorted(told) == [farewell(client, room) for client in late]
+        for client in late:
+            own = client.rooms[1]
+            assert [post.frame for post in await log_of(database, own)] == [farewell(client, own)]
+            assert await log_of(database, inbox(client.id)) == []
+        async with database.unit_of_work() as work:
+            assert {*await work.rooms.renew([client.id for client in arrived], NOW + MINUTE)} == {*kept}
 
-        async def expire() -> list[Client]:
-            async with database.unit_of_work() as work:
-                return list(await work.rooms.expire(NOW))
 
-        found = [client for some in await asyncio.gather(*(expire() for _ in range(4))) for client in some]
-        assert sorted(found, key=lambda client: client.id.hex) == clients[:10]
-        assert await log_of(database, inbox(clients[0].id)) == []
+async def test_who_was_told_to_have_left_one_room_is_renewed_no_more(database: Database, room: str) -> None:
+    client = Client(uuid4(), "Ada", [room, f"{room} too"])
+    async with database.unit_of_work() as work:
+        await work.rooms.arrive(client, NOW - MINUTE)
+        # late, and nobody has noticed
+        assert [*await work.rooms.renew([client.id], NOW)] == [client.id]
+    async with database.unit_of_work() as work:
+        assert await work.rooms.expire(NOW, farewell)
+    async with database.unit_of_work() as work:
+        assert [*await work.rooms.renew([client.id], NOW + MINUTE)] == []
+    await expire_all(database)
+    for name in client.rooms:
+        assert [post.frame for post in await log_of(database, name)] == [farewell(client, name)]
+
+
+async def test_a_farewell_that_breaks_off_is_told_by_the_next_who_tries(
+    database: Database, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(uuid4(), "Ada", [room])
+    async with database.unit_of_work() as work:
+        await work.rooms.arrive(client, NOW)
+
+    async def break_off(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        # the second half of a step
+        patch.setattr(Rooms, "_expel", break_off)
+        with pytest.raises(RuntimeError):
+            await expire_all(database)
+    assert await log_of(database, room) == []
+    await expire_all(database)
+    assert [post.frame for post in await log_of(database, room)] == [farewell(client, room)]
 
 
 async def test_old_posts_and_rooms_without_anybody_are_forgotten(

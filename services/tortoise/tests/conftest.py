@@ -38,8 +38,8 @@ async def url(stand: Databases) -> str:
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    """Two connections, and little patience."""
-    settings = Settings(database_url=url, pool_size=2, pool_timeout=0.3, db_timeout=1)
+    """Two connections, and some patience."""
+    settings = Settings(database_url=url, pool_size=2, pool_timeout=1, db_timeout=4)
     async with open_database(settings) as opened:
         yield opened
 
@@ -90,9 +90,9 @@ class Follower:
                 self.sets += 1
                 self._came.notify_all()
 
-    async def until(self, count: int, within: float = 5) -> None:
-        """So many came, `within` seconds."""
-        async with asyncio.timeout(within), self._came:
+    async def until(self, count: int) -> None:
+        """So many came, and the first empty set."""
+        async with asyncio.timeout(10), self._came:
             await self._came.wait_for(lambda: self.sets > 0 and len(self.heard) >= count)
 
 

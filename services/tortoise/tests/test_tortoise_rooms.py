@@ -13,6 +13,7 @@ import pytest
 from shared.rules import clock
 from shared.schemas.rooms import Client, Post, inbox
 from tortoise_service.database import Database
+from tortoise_service.rooms import Rooms
 
 Following = Callable[[Database, str], AbstractAsyncContextManager[Any]]
 
@@ -49,6 +50,17 @@ async def client(database: Database, now: datetime) -> Client:
 async def logged(database: Database, room: str, after: int = 0) -> list[Post]:
     async with database.unit_of_work() as work:
         return list(await work.rooms.after(room, after))
+
+
+def farewell(client: Client, room: str) -> str:
+    return f"{client.name} left {room}"
+
+
+async def expire_all(database: Database, now: datetime) -> None:
+    more = True
+    while more:
+        async with database.unit_of_work() as work:
+            more = await work.rooms.expire(now, farewell)
 
 
 async def test_a_post_of_any_size_arrives_in_its_place(
@@ -103,31 +115,63 @@ async def test_a_direct_post_reaches_the_inbox_of_who_is_known_then(
     assert not await outside.fetchval("SELECT count(*) FROM rooms WHERE name = $1", inbox(client.id))
 
 
-async def test_a_client_that_nobody_renews_is_told_to_one_caller(
-    wide: Database, client: Client, room: str, now: datetime, outside: asyncpg.Connection
+async def test_a_client_that_nobody_renews_leaves_its_rooms_once(
+    wide: Database, room: str, now: datetime
 ) -> None:
-    arrived = [Client(uuid4(), f"N{number}", []) for number in range(9)]
-    late, renewed = arrived[:5], arrived[5:]
+    arrived = [Client(uuid4(), f"N{number}", [room, f"{room} {number}"]) for number in range(9)]
+    late, kept = arrived[:5], [client.id for client in arrived[5:]]
     async with wide.unit_of_work() as work:
-        for other in arrived:
-            await work.rooms.arrive(other, now)
-            await work.rooms.arrive(other, now)
-        await work.rooms.move(late[0].id, [room, "b"])
+        for client in arrived:
+            await work.rooms.arrive(client, now)
         assert await work.rooms.direct(late[0].id, "{}", now - MINUTE)
-        await work.rooms.renew([other.id for other in renewed], now + MINUTE)
+        assert {*await work.rooms.renew([*kept, uuid4()], now + MINUTE)} == {*kept}
+        assert {*await work.rooms.renew(kept, now + MINUTE)} == {*kept}
+    await asyncio.gather(*(expire_all(wide, now) for _ in range(4)))
+    told = [post.frame for post in await logged(wide, room)]
+    assert sorted(told) == [farewell(client, room) for client in late]
+    for client in late:
+        own = client.rooms[1]
+        assert [post.frame for post in await logged(wide, own)] == [farewell(client, own)]
+        assert await logged(wide, inbox(client.id)) == []
+    async with wide.unit_of_work() as work:
+        assert {*await work.rooms.renew([client.id for client in arrived], now + MINUTE)} == {*kept}
 
-    async def expire() -> list[Client]:
-        async with wide.unit_of_work() as work:
-            return list(await work.rooms.expire(now))
 
-    told = [gone for found in await asyncio.gather(*(expire() for _ in range(4))) for gone in found]
-    ids = [gone.id for gone in told]
-    assert len(ids) == len(set(ids))
-    assert set(ids) >= {other.id for other in late}
-    assert not set(ids) & {client.id, *(other.id for other in renewed)}
-    assert Client(late[0].id, "N0", [room, "b"]) in told
-    assert await logged(wide, inbox(late[0].id)) == []
-    assert not await outside.fetchval("SELECT count(*) FROM rooms WHERE name = $1", inbox(late[0].id))
+async def test_who_was_told_to_have_left_one_room_is_renewed_no_more(
+    database: Database, room: str, now: datetime
+) -> None:
+    client = Client(uuid4(), "Ada", [room, f"{room} too"])
+    async with database.unit_of_work() as work:
+        await work.rooms.arrive(client, now - MINUTE)
+        # late, and nobody has noticed
+        assert [*await work.rooms.renew([client.id], now)] == [client.id]
+    async with database.unit_of_work() as work:
+        assert await work.rooms.expire(now, farewell)
+    async with database.unit_of_work() as work:
+        assert [*await work.rooms.renew([client.id], now + MINUTE)] == []
+    await expire_all(database, now)
+    for name in client.rooms:
+        assert [post.frame for post in await logged(database, name)] == [farewell(client, name)]
+
+
+async def test_a_farewell_that_breaks_off_is_told_by_the_next_who_tries(
+    database: Database, room: str, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(uuid4(), "Ada", [room])
+    async with database.unit_of_work() as work:
+        await work.rooms.arrive(client, now)
+
+    async def break_off(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        # the second half of a step
+        patch.setattr(Rooms, "_expel", break_off)
+        with pytest.raises(RuntimeError):
+            await expire_all(database, now)
+    assert await logged(database, room) == []
+    await expire_all(database, now)
+    assert [post.frame for post in await logged(database, room)] == [farewell(client, room)]
 
 
 async def test_old_posts_are_forgotten_and_rooms_that_nobody_is_in(

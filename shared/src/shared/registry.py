@@ -1,6 +1,6 @@
 """Finds the services. Each announces itself by an entry point; nobody keeps a list."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -28,7 +28,7 @@ class Service:
     database: Database
     open_backend: Callable[[Settings], AbstractAsyncContextManager[Backend]]
     migrate: Callable[[Settings], Coroutine[Any, Any, None]]
-    known_gaps: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    known_gaps: Mapping[str, Set[str]] = field(default_factory=dict)
 
     @property
     def module(self) -> str:

@@ -13,12 +13,14 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from shared.http.protocol import BoundedProtocol, BoundedSockets
 from shared.registry import Service
 from shared.rules import limits
 from shared.settings import Settings, check_database_url
-from shared.starting import why_not_started
+from shared.starting import why_not_migrated
 
 WRONG_USE, NOT_STARTED = 2, 3
+_LAST_PORT = 65_535
 
 _REQUESTS_SHARE = 0.4
 """Of the shutdown's time, for the requests that run: the rest is for what is buffered, and for the pools."""
@@ -59,9 +61,16 @@ def _parser(service: Service) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="answer requests until SIGTERM")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--port", type=_port, default=8000)
     commands.add_parser("migrate", help="bring the database's schema up to date; safe to repeat")
     return parser
+
+
+def _port(text: str) -> int:
+    """0 is any that is free. Raises ArgumentTypeError."""
+    if text.isdecimal() and (port := int(text)) <= _LAST_PORT:
+        return port
+    raise argparse.ArgumentTypeError(f"must be a number up to {_LAST_PORT}")
 
 
 def _settings(service: Service) -> Settings:
@@ -86,14 +95,15 @@ def _variable(loc: tuple[int | str, ...]) -> str:
 
 
 def _plain(msg: str) -> str:
-    return msg.removeprefix("Value error, ").replace("Input should", "should")
+    told = msg.removeprefix("Value error, ").replace("Input should", "should")
+    return told.replace("a valid boolean, unable to interpret input", "0 or 1")
 
 
 def _migrate(service: Service, settings: Settings) -> None:
     try:
         asyncio.run(service.migrate(settings))
     except Exception as error:
-        reason = why_not_started(service, error)
+        reason = why_not_migrated(service, error)
         if reason is None:
             raise
         _end(reason, NOT_STARTED)
@@ -108,7 +118,8 @@ def _serve(service: Service, settings: Settings, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws=BoundedSockets,
         access_log=False,
         ws_max_size=limits.FRAME_MAX_BYTES,
         server_header=False,

@@ -1,5 +1,6 @@
 """One settings object for all services, read from the environment, equal for all layers."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,12 +15,16 @@ _POSTGRESQL = re.compile(r"^(?:postgres|postgresql|asyncpg)(?:\+[a-z0-9]+)?://")
 
 AUTH_SECRET_MIN_BYTES = 32
 
-SECRETS_FOLDER = Path("/run/secrets")
-"""Where container engines put secrets: one file for each, named as its variable in lower case."""
+SECRETS_FOLDER = Path(os.environ.get("SECRETS_DIR") or "/run/secrets")
+"""One file for each secret, named as its variable in lower case; else where container engines put them."""
 
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*").fullmatch
 
-Seconds = Annotated[float, Field(gt=0)]
+# what drivers and sockets take as a time
+_LONGEST = 1_000_000
+Seconds = Annotated[float, Field(gt=0, le=_LONGEST)]
+
+_BUCKETS = frozenset({"s3", "s3a", "gs", "az", "abfs", "abfss"})
 
 
 class Settings(BaseSettings):
@@ -91,7 +96,9 @@ class Settings(BaseSettings):
     root_path: str = Field(
         "", description="The prefix that a gateway takes off before it passes requests on, such as /asyncpg"
     )
-    dashboard_ttl: Annotated[float, Field(ge=0)] = Field(5.0, description="How long a dashboard is kept")
+    dashboard_ttl: Annotated[float, Field(ge=0, le=_LONGEST)] = Field(
+        5.0, description="How long a dashboard is kept"
+    )
     server_timing: bool = Field(default=False, description="Whether answers carry Server-Timing")
     cursor_secret: SecretStr | None = Field(None, description="Seals page cursors; else a stored one does")
 
@@ -101,6 +108,15 @@ class Settings(BaseSettings):
         if secret is not None and len(secret.get_secret_value().encode()) < AUTH_SECRET_MIN_BYTES:
             raise ValueError(f"must have {AUTH_SECRET_MIN_BYTES} bytes or more")
         return secret
+
+    @field_validator("files_url")
+    @classmethod
+    def _names_a_place(cls, url: str) -> str:
+        parts = urlsplit(url)
+        is_folder = parts.scheme == "file" and parts.netloc in ("", "localhost") and bool(parts.path)
+        if not is_folder and not (parts.scheme in _BUCKETS and parts.netloc):
+            raise ValueError("must be file:///folder or s3://bucket/prefix")
+        return url
 
     @field_validator("root_path")
     @classmethod
@@ -112,8 +128,10 @@ class Settings(BaseSettings):
     @field_validator("smtp_url")
     @classmethod
     def _names_a_server(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            smtp_server(url.get_secret_value())
+        """A file may be there before somebody writes into it."""
+        if url is None or not url.get_secret_value():
+            return None
+        smtp_server(url.get_secret_value())
         return url
 
     @field_validator("mail_from")

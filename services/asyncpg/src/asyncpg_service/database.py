@@ -35,12 +35,22 @@ if TYPE_CHECKING:
     from asyncpg.protocol.protocol import BaseProtocol
 
 _TIMED_OUT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
-# the server refused and nothing holds: locks in a circle, or a server that takes no writes
-_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.ReadOnlySQLTransactionError)
+# the server refused and nothing holds: locks in a circle, a server that takes no writes or has no room, a
+# transaction that took too long, or in a transaction a plan that the schema has outdated (the driver forgets
+# it; outside of one it runs a new one by itself)
+_REFUSED = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InvalidCachedStatementError,
+)
 _UNAVAILABLE = (
+    asyncpg.StatementCompletionUnknownError,  # a rollback by its class: looked for first
+    asyncpg.PostgresSystemError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
@@ -54,10 +64,13 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
     (unique and foreign keys) they catch themselves."""
     if isinstance(error, _TIMED_OUT):
         return TimedOut()
-    if isinstance(error, _REFUSED):
-        return Unavailable()
     if isinstance(error, _UNAVAILABLE):
         return Unavailable(outcome_unknown=outcome_unknown)
+    if isinstance(error, _REFUSED):
+        return Unavailable()
+    # no number is left for a transaction that writes; the other limits of its kind are the statement's own
+    if isinstance(error, asyncpg.ProgramLimitExceededError) and "wraparound" in str(error):
+        return Unavailable()
     return None
 
 

@@ -10,6 +10,7 @@ from asyncpg import Record
 from asyncpg_service.models import DOCUMENT, USER, Connection, to_document, to_user
 from asyncpg_service.statements import Arguments, documents_page, users_page
 from shared import ports
+from shared.errors import Unavailable
 from shared.rules.batches import Pace
 from shared.schemas.documents import Document, DocumentListing
 from shared.schemas.users import User, UserListing
@@ -44,8 +45,17 @@ class Exports(ports.exports.Exports):
         cursor = f"{name}_{next(self._numbers)}"
         await self._conn.execute(f"DECLARE {cursor} NO SCROLL CURSOR FOR {statement}", *arguments)
         pace, started = Pace(_AT_ONCE), time.perf_counter()
-        while rows := await self._conn.fetch(f"FETCH {pace.count} FROM {cursor}"):
+        while rows := await self._fetch(f"FETCH {pace.count} FROM {cursor}"):
             found = [to_row(row) for row in rows]
             pace.took(time.perf_counter() - started)
             yield found
             started = time.perf_counter()
+
+    async def _fetch(self, statement: str) -> list[Record]:
+        try:
+            return await self._conn.fetch(statement)
+        except (AssertionError, BufferError) as error:
+            # columns have other types by now: the server runs a prepared FETCH all the same, and the driver
+            # finds too little or too much in what comes
+            await self._conn.reload_schema_state()
+            raise Unavailable from error

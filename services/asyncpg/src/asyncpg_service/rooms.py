@@ -1,12 +1,12 @@
 """Rooms on asyncpg."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from asyncpg_service.models import Connection
 from shared import ports
-from shared.schemas.rooms import Client, Post, inbox
+from shared.schemas.rooms import TOLD_GONE, Client, Post, inbox
 
 CHANNEL = "assay_rooms"
 _PAYLOAD_MAX = 7_900
@@ -17,25 +17,17 @@ _ARRIVE = """
     ON CONFLICT (id) DO UPDATE
     SET name = excluded.name, rooms = excluded.rooms, expires_at = excluded.expires_at
 """
-_RENEW = "UPDATE clients SET expires_at = $2 WHERE id = ANY ($1)"
+_RENEW = "UPDATE clients SET expires_at = $2 WHERE id = ANY ($1) AND expires_at > $3 RETURNING id"
 _MOVE = "UPDATE clients SET rooms = $2 WHERE id = $1"
+_EXPEL = "UPDATE clients SET rooms = $2, expires_at = $3 WHERE id = $1"
 _DEPART = """
     WITH client AS (DELETE FROM clients WHERE id = $1), room AS (DELETE FROM rooms WHERE name = $2)
     DELETE FROM room_posts WHERE room = $2
 """
 # whom somebody else renews or expires at this moment is theirs
-_EXPIRE = """
-    WITH late AS (
-        SELECT id FROM clients WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        DELETE FROM clients USING late WHERE clients.id = late.id
-        RETURNING clients.id, clients.name, clients.rooms
-    ), inboxes AS (
-        DELETE FROM rooms WHERE name = ANY (ARRAY(SELECT '@' || id FROM gone))
-    ), posts AS (
-        DELETE FROM room_posts WHERE room = ANY (ARRAY(SELECT '@' || id FROM gone))
-    )
-    SELECT id, name, rooms FROM gone
+_LATE = """
+    SELECT id, name, rooms FROM clients WHERE expires_at <= $1 ORDER BY expires_at
+    LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 # the room's row is locked until the post is committed, and the bus hands on in the order of commits: so
 # places have no gaps, and every listener hears them in order
@@ -70,8 +62,8 @@ class Rooms(ports.rooms.Rooms):
     async def arrive(self, client: Client, until: datetime) -> None:
         await self._conn.execute(_ARRIVE, client.id, client.name, client.rooms, until)
 
-    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
-        await self._conn.execute(_RENEW, client_ids, until)
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> Sequence[UUID]:
+        return [row[0] for row in await self._conn.fetch(_RENEW, client_ids, until, TOLD_GONE)]
 
     async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
         await self._conn.execute(_MOVE, client_id, rooms)
@@ -79,8 +71,19 @@ class Rooms(ports.rooms.Rooms):
     async def depart(self, client_id: UUID) -> None:
         await self._conn.execute(_DEPART, client_id, inbox(client_id))
 
-    async def expire(self, moment: datetime) -> Sequence[Client]:
-        return [Client(*row) for row in await self._conn.fetch(_EXPIRE, moment)]
+    async def expire(self, moment: datetime, farewell: Callable[[Client, str], str]) -> bool:
+        async with self._conn.transaction():
+            late = await self._conn.fetchrow(_LATE, moment)
+            if late is None:
+                return False
+            client = Client(*late)
+            if client.rooms:
+                room, *others = client.rooms
+                await self.post(room, farewell(client, room), moment, counted=False)
+                await self._expel(client.id, others)
+            else:
+                await self.depart(client.id)
+        return True
 
     async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
         place: int = await self._conn.fetchval(_TO_ROOM, room, frame, moment, int(counted))
@@ -92,3 +95,6 @@ class Rooms(ports.rooms.Rooms):
 
     async def after(self, room: str, place: int) -> Sequence[Post]:
         return [Post(*row) for row in await self._conn.fetch(_AFTER, room, place)]
+
+    async def _expel(self, client_id: UUID, others: Sequence[str]) -> None:
+        await self._conn.execute(_EXPEL, client_id, others, TOLD_GONE)

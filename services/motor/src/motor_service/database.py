@@ -13,10 +13,9 @@ from typing import Self
 import pymongo
 from motor.frameworks import asyncio as threads
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReturnDocument
+from pymongo import ReadPreference, ReturnDocument
 from pymongo.errors import (
     ConnectionFailure,
-    OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
@@ -33,7 +32,15 @@ from motor_service.idempotency import Idempotency
 from motor_service.models import Row
 from motor_service.notifications import Notifications
 from motor_service.rooms import Rooms
-from motor_service.statements import Client, Connection, forget_old, forget_rooms
+from motor_service.statements import (
+    CACHE_IS_FULL,
+    Client,
+    Connection,
+    code_of,
+    forget_old,
+    forget_rooms,
+    is_unconfirmed,
+)
 from motor_service.statements import Database as MotorDatabase
 from motor_service.users import Users
 from shared.errors import KeyReused, Refused, TimedOut, Unavailable
@@ -43,29 +50,29 @@ from shared.schemas.idempotency import KeptAnswer, KeyedRequest
 from shared.settings import Settings, database_of
 from shared.trips import current_trips
 
+# by their numbers, as replies about one of many writes give no names: mongo/base/error_codes.yml has both
 # lock time-out, write concern not met in time, the server's own limits of time
-_TIMED_OUT = {24, 64, 202, 262}
-# a server that goes away or is not (any more) the primary; operations that it killed; rows that others hold
-_UNAVAILABLE = {
-    6,
-    7,
-    43,
-    91,
-    112,
-    175,
-    189,
-    237,
-    239,
-    246,
-    251,
-    290,
-    10107,
-    11600,
-    11601,
-    11602,
-    13435,
-    13436,
-}
+_TIMED_OUT = {24, 64, 202, 262, 407}
+# a server that cannot be reached, goes away or is not (any more) the primary
+_AWAY = {6, 7, 89, 91, 133, 134, 189, 384, 9001, 10107, 11600, 11602, 13435, 13436}
+# operations, cursors, snapshots and transactions that it gave up
+_ENDED = {43, 175, 234, 237, 239, 246, 251, 290, 355, 11601}
+# rows and locks that others hold
+_HELD = {46, 112, 208, 267}
+# a cache or a disk without room, and more requests than it takes
+_FULL = {365, CACHE_IS_FULL, 402, 433, 449, 462, 14031}
+# a cluster that moves the rows to another place
+_MOVING = {63, 150, 249, 250, 272, 13388}
+# who runs it has blocked writes, or changed the password
+_CLOSED = {18, 371}
+_UNAVAILABLE = _AWAY | _ENDED | _HELD | _FULL | _MOVING | _CLOSED
+# what a server says of errors, whatever their number, that may be gone at the next try
+_PASSING = (
+    "RetryableWriteError",
+    "RetryableError",
+    "SystemOverloadedError",
+    "UnknownTransactionCommitResult",
+)
 
 
 def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | None:
@@ -77,12 +84,17 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
         return Unavailable()
     if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
         return Unavailable()
-    code = error.code if isinstance(error, OperationFailure) else None
+    code = code_of(error)
     if error.timeout or code in _TIMED_OUT:
         return TimedOut()
-    if isinstance(error, ConnectionFailure) or code in _UNAVAILABLE:
+    if isinstance(error, ConnectionFailure) or code in _UNAVAILABLE or _may_pass(error):
         return Unavailable(outcome_unknown=outcome_unknown)
     return None
+
+
+def _may_pass(error: PyMongoError) -> bool:
+    # where it is the write concern that failed, the write holds here and may be lost with this server
+    return is_unconfirmed(error) or any(map(error.has_error_label, _PASSING))
 
 
 class Reader:
@@ -158,6 +170,9 @@ class Database:
         # half of the request's time is left for the attempt that succeeds
         self._patience = self._seconds / 2
         self._conn = Connection(database, self._patience)
+        # what decides about a change is read where the change is made, whatever the URL says of reads
+        primary = database.with_options(read_preference=ReadPreference.PRIMARY)
+        self._primary = Connection(primary, self._patience)
         self._events = Events(database, self.reader, _translating, patience=self._seconds / 4)
 
     @property
@@ -168,7 +183,7 @@ class Database:
         return Reader(self._conn, self._gate, self._seconds)
 
     def unit_of_work(self) -> UnitOfWork:
-        return UnitOfWork(self._conn, self._gate, self._seconds)
+        return UnitOfWork(self._primary, self._gate, self._seconds)
 
     async def once(self, request: KeyedRequest, effect: Effect, refusal: Refusal) -> tuple[KeptAnswer, bool]:
         async with self.unit_of_work() as unit:
@@ -196,9 +211,9 @@ class Database:
 
     async def forget(self, before: datetime) -> None:
         for collection, field in (
-            (self._conn.idempotency_keys, "created_at"),
-            (self._conn.idempotency_parts, "created_at"),
-            (self._conn.room_posts, "at"),
+            (self._primary.idempotency_keys, "created_at"),
+            (self._primary.idempotency_parts, "created_at"),
+            (self._primary.room_posts, "at"),
         ):
             more = True
             while more:
@@ -208,7 +223,7 @@ class Database:
         last: str | None = ""
         while last is not None:
             async with self.unit_of_work():
-                last = await forget_rooms(self._conn, before, last)
+                last = await forget_rooms(self._primary, before, last)
 
     async def ping(self) -> None:
         async with self.reader():

@@ -13,9 +13,10 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure, PyMongoError
 
 from motor_service.models import CHANGE, Row, to_event, to_heard
-from motor_service.statements import LEAVING, Database, Session, finished
+from motor_service.statements import Database, Session
 from shared import ports
 from shared.errors import PositionLost
+from shared.finishing import LEAVING, finished
 from shared.schemas.events import EventRecord
 from shared.schemas.rooms import Post
 

@@ -10,15 +10,14 @@ from motor.motor_asyncio import AsyncIOMotorCursor
 
 from motor_service.models import DOCUMENT, USER, Row, to_document, to_user
 from motor_service.statements import (
-    LEAVING,
     Connection,
     document_order,
     documents_of,
-    finished,
     user_order,
     users_of,
 )
 from shared import ports
+from shared.finishing import LEAVING, finished
 from shared.rules.batches import Pace
 from shared.schemas.documents import Document, DocumentListing
 from shared.schemas.users import User, UserListing

@@ -1,6 +1,6 @@
 """Rooms on Motor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from motor_service.models import Row, to_client, to_post
 from motor_service.statements import Connection, Session
 from shared import ports
-from shared.schemas.rooms import Client, Post, inbox
+from shared.schemas.rooms import TOLD_GONE, Client, Post, inbox
 
 
 class Rooms(ports.rooms.Rooms):
@@ -26,10 +26,17 @@ class Rooms(ports.rooms.Rooms):
             session=self._conn.session,
         )
 
-    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
-        await self._conn.clients.update_many(
-            {"_id": {"$in": client_ids}}, {"$set": {"expires_at": until}}, session=self._conn.session
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> Sequence[UUID]:
+        clients = {"_id": {"$in": client_ids}, "expires_at": {"$gt": TOLD_GONE}}
+        session = self._conn.session
+        renewed = await self._conn.clients.update_many(
+            clients, {"$set": {"expires_at": until}}, session=session
         )
+        # an update of many tells how many; which ones matters only where some are gone
+        if renewed.matched_count == len(client_ids):
+            return client_ids
+        rows = self._conn.clients.find(clients, {"_id": 1}, session=session)
+        return [row["_id"] for row in await rows.to_list(None)]
 
     async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
         await self._conn.clients.update_one(
@@ -40,14 +47,21 @@ class Rooms(ports.rooms.Rooms):
         await self._conn.clients.delete_one({"_id": client_id}, session=self._conn.session)
         await self._remove_inbox(client_id)
 
-    async def expire(self, moment: datetime) -> Sequence[Client]:
-        gone: list[Client] = []
-        while row := await self._conn.clients.find_one_and_delete(
-            {"expires_at": {"$lte": moment}}, session=self._conn.session
-        ):
-            gone.append(to_client(row))
-            await self._remove_inbox(gone[-1].id)
-        return gone
+    async def expire(self, moment: datetime, farewell: Callable[[Client, str], str]) -> bool:
+        late = {"expires_at": {"$lte": moment}}
+        row = await self._conn.clients.find_one(late, sort=[("expires_at", 1)], session=self._conn.session)
+        if row is None:
+            return False
+        client = to_client(row)
+        # whom somebody else renews or expires meanwhile is theirs: then nothing is found any more
+        found = {"_id": client.id, "rooms": client.rooms, **late}
+        if client.rooms:
+            room = client.rooms[0]
+            frame = farewell(client, room)
+            await self._conn.transaction([room], partial(self._expel, found, room, frame, moment))
+        elif (await self._conn.clients.delete_one(found, session=self._conn.session)).deleted_count:
+            await self._remove_inbox(client.id)
+        return True
 
     async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
         return await self._conn.transaction(
@@ -84,6 +98,12 @@ class Rooms(ports.rooms.Rooms):
         post = {"seq": counted["seq"] if seqs else None, "frame": frame, "at": moment}
         await self._conn.room_posts.insert_one({"_id": _entry(room, place), **post}, session=session)
         return place
+
+    async def _expel(self, found: Row, room: str, frame: str, moment: datetime, session: Session) -> None:
+        expelling = {"$pop": {"rooms": -1}, "$set": {"expires_at": TOLD_GONE}}
+        expelled = await self._conn.clients.update_one(found, expelling, session=session)
+        if expelled.matched_count:
+            await self._post(room, frame, moment, session, seqs=0)
 
     async def _direct(self, client_id: UUID, frame: str, moment: datetime, session: Session) -> bool:
         # whoever removes the client at this moment meets the touch

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from contextvars import Context
 from copy import copy
 from datetime import datetime
@@ -19,11 +19,12 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
 )
 from pymongo import ReadPreference
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.read_concern import ReadConcern
 
 from motor_service.models import Row
 from shared.errors import Unavailable
+from shared.finishing import finished
 from shared.rules.filters import Condition, Scalar
 from shared.rules.text_keys import prefix_end
 from shared.schemas.documents import DocumentListing
@@ -39,8 +40,9 @@ Result = TypeVar("Result")
 Collection: TypeAlias = AsyncIOMotorCollection[Row]
 Locks: TypeAlias = WeakValueDictionary[Hashable, asyncio.Lock]
 
-LEAVING = 1.0
-"""Seconds that an end may take of something that nobody waits for any more."""
+CACHE_IS_FULL = 388
+"""The server calls a transaction too large, which it is for the room that others have left at the moment."""
+
 _FORGOTTEN_AT_ONCE = 5_000
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
@@ -112,20 +114,30 @@ class Connection:
 
     async def _try(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
         patient_until = time.monotonic() + self._patience
-        async with await self._client.start_session(causal_consistency=False) as session:
+        session = await self._client.start_session(causal_consistency=False)
+        try:
             for attempt in count():
+                is_decided = False
                 # whatever the URL says of reads: a transaction has one server
                 session.start_transaction(read_preference=ReadPreference.PRIMARY)
                 try:
+                    # a cursor that is not known yet could not be closed, and the end of a transaction could
+                    # overtake its beginning, which is then open
                     result = await finished(work(session))
-                    await _apart(session.commit_transaction)
+                    is_decided = True
+                    await finished(_apart(session.commit_transaction))
                     return result
                 except BaseException as error:
-                    if session.delegate.in_transaction:
-                        await _apart(session.abort_transaction)
+                    if session.delegate.in_transaction and not is_decided:
+                        await finished(_apart(session.abort_transaction))
                     if not _is_transient(error) or time.monotonic() > patient_until:
                         raise
                 await asyncio.sleep(random.uniform(0, min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)))
+        finally:
+            # where its thread is still about a commit or an abort, the driver would send another abort, from
+            # the event loop; that session is the server's to forget
+            if not session.delegate.in_transaction:
+                session.delegate.end_session()
         raise AssertionError
 
 
@@ -149,20 +161,6 @@ class _Turns:
             raise Unavailable from error
 
 
-async def finished(call: Awaitable[Result]) -> Result:
-    """Who is cancelled waits for what the call has sent, a second at most: a cursor that is not known yet
-    could not be closed, and the end of a transaction could overtake its beginning, which is then open."""
-    running = asyncio.ensure_future(call)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running], timeout=LEAVING)
-        running.cancel()
-        with suppress(Exception, asyncio.CancelledError):  # nobody is left to hear of it
-            await running
-        raise
-
-
 def _apart(end: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
     """Under the client's time-out instead of the request's, which may be over: a transaction that is neither
     committed nor aborted holds its rows for a minute."""
@@ -174,7 +172,24 @@ def _apart(end: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+    return isinstance(error, PyMongoError) and (
+        error.has_error_label("TransientTransactionError") or code_of(error) == CACHE_IS_FULL
+    )
+
+
+def code_of(error: PyMongoError) -> int | None:
+    """Of many writes in one command the last one's that failed: the others stand before it."""
+    if isinstance(error, BulkWriteError):
+        failed = error.details["writeErrors"] or error.details["writeConcernErrors"]
+        return failed[-1]["code"] if failed else error.code
+    return error.code if isinstance(error, OperationFailure) else None
+
+
+def is_unconfirmed(error: PyMongoError) -> bool:
+    """Whether what was written holds, but not by the write concern."""
+    if isinstance(error, BulkWriteError):
+        return not error.details["writeErrors"]
+    return isinstance(error, WriteConcernError)
 
 
 async def forget_old(collection: Collection, field: str, before: datetime) -> bool:

@@ -27,6 +27,7 @@ from shared.rules.etags import Versions
 from shared.schemas.users import User, UserChange, UserListing, UserRecord
 
 _DUPLICATE_KEY = 11000
+_AT_ONCE = 10_000
 
 
 class Users(ports.users.Users):
@@ -123,8 +124,10 @@ class Users(ports.users.Users):
         # where nobody has touched the user for it, there is nothing of the kind
         if DOCUMENT_GIVEN in gone:
             with_attachments = {"owner_id": user_id, ATTACHMENT_ADDED: {"$exists": True}}
-            documents = await conn.documents.distinct("_id", with_attachments, session=session)
-            if documents:
+            rows = conn.documents.find(with_attachments, {"_id": 1}, batch_size=_AT_ONCE, session=session)
+            # all of them together may be more than one reply holds
+            while some := await rows.to_list(_AT_ONCE):
+                documents = [row["_id"] for row in some]
                 await conn.attachments.delete_many({"document_id": {"$in": documents}}, session=session)
             await conn.documents.delete_many({"owner_id": user_id}, session=session)
         if ACTIVITY_NOTED in gone:

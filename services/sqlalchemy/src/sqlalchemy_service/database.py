@@ -46,12 +46,20 @@ if TYPE_CHECKING:
     from asyncpg.protocol.protocol import BaseProtocol
 
 _TIMED_OUT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
-# the server refused and nothing holds: locks in a circle, or a server that takes no writes
-_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.ReadOnlySQLTransactionError)
+# the server refused and nothing holds: locks in a circle, a server that takes no writes or has no room, a
+# transaction that took too long
+_REFUSED = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+)
 _UNAVAILABLE = (
+    asyncpg.StatementCompletionUnknownError,  # a rollback by its class: looked for first
+    asyncpg.PostgresSystemError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
@@ -67,10 +75,13 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
     cause = error.driver_exception if isinstance(error, DBAPIError) else error
     if isinstance(cause, _TIMED_OUT):
         return TimedOut()
-    if isinstance(cause, _REFUSED):
-        return Unavailable()
     if isinstance(cause, _UNAVAILABLE):
         return Unavailable(outcome_unknown=outcome_unknown)
+    if isinstance(cause, _REFUSED):
+        return Unavailable()
+    # no number is left for a transaction that writes; the other limits of its kind are the statement's own
+    if isinstance(cause, asyncpg.ProgramLimitExceededError) and "wraparound" in str(cause):
+        return Unavailable()
     return None
 
 
@@ -255,8 +266,8 @@ def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     connect = Connector(settings, settings.database_url, idle=settings.statement_timeout)
     connect_bus = Connector(settings, settings.wakeup_url, idle=settings.statement_timeout)
-    # a transaction waits there while its reader takes its time
-    unread = settings.stall_timeout + settings.db_timeout
+    # who leaves an export unread is broken off by the export: the server's patience only outlasts that
+    unread = settings.export_timeout + settings.stall_timeout
     connect_export = Connector(settings, settings.database_url, idle=unread)
     requests = _open_engine(
         connect,

@@ -1,6 +1,6 @@
 """Rooms on SQLAlchemy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -29,9 +29,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import ports
-from shared.schemas.rooms import Client, Post, inbox
+from shared.schemas.rooms import TOLD_GONE, Client, Post, inbox
 from sqlalchemy_service.models import CLIENTS, POST, POSTS, ROOMS, PostRow
-from sqlalchemy_service.statements import inbox_of
 
 CHANNEL = "assay_rooms"
 _PAYLOAD_MAX = 7_900
@@ -49,13 +48,17 @@ _ARRIVE = _NEW_CLIENT.on_conflict_do_update(
     index_elements=["id"], set_={name: _NEW_CLIENT.excluded[name] for name in ("name", "rooms", "expires_at")}
 )
 _RENEW = (
-    update(CLIENTS).where(CLIENTS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))).values(expires_at=_UNTIL)
+    update(CLIENTS)
+    .where(CLIENTS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))), CLIENTS.c.expires_at > TOLD_GONE)
+    .values(expires_at=_UNTIL)
+    .returning(CLIENTS.c.id)
 )
 _MOVE = (
     update(CLIENTS)
     .where(CLIENTS.c.id == _CLIENT_ID)
     .values(rooms=bindparam("new_rooms", type_=CLIENTS.c.rooms.type))
 )
+_EXPEL = _MOVE.values(expires_at=TOLD_GONE)
 _DEPART = (
     delete(POSTS)
     .where(POSTS.c.room == _ROOM)
@@ -66,18 +69,11 @@ _DEPART = (
 )
 # whom somebody else renews or expires at this moment is theirs
 _LATE = (
-    select(CLIENTS.c.id).where(CLIENTS.c.expires_at <= _MOMENT).with_for_update(skip_locked=True).cte("late")
-)
-_GONE = (
-    delete(CLIENTS)
-    .where(CLIENTS.c.id == _LATE.c.id)
-    .returning(CLIENTS.c.id, CLIENTS.c.name, CLIENTS.c.rooms)
-    .cte("gone")
-)
-_INBOXES = select(inbox_of(_GONE.c.id))
-_EXPIRE = select(_GONE).add_cte(
-    delete(ROOMS).where(ROOMS.c.name.in_(_INBOXES)).cte("inboxes"),
-    delete(POSTS).where(POSTS.c.room.in_(_INBOXES)).cte("posts"),
+    select(CLIENTS.c.id, CLIENTS.c.name, CLIENTS.c.rooms)
+    .where(CLIENTS.c.expires_at <= _MOMENT)
+    .order_by(CLIENTS.c.expires_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
 )
 
 
@@ -137,8 +133,8 @@ class Rooms(ports.rooms.Rooms):
     async def arrive(self, client: Client, until: datetime) -> None:
         await self._session.execute(_ARRIVE, {**asdict(client), "expires_at": until})
 
-    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
-        await self._session.execute(_RENEW, {"ids": client_ids, "until": until})
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> Sequence[UUID]:
+        return (await self._session.scalars(_RENEW, {"ids": client_ids, "until": until})).all()
 
     async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
         await self._session.execute(_MOVE, {"client_id": client_id, "new_rooms": rooms})
@@ -146,8 +142,22 @@ class Rooms(ports.rooms.Rooms):
     async def depart(self, client_id: UUID) -> None:
         await self._session.execute(_DEPART, {"client_id": client_id, "room": inbox(client_id)})
 
-    async def expire(self, moment: datetime) -> Sequence[Client]:
-        return [Client(*row) for row in await self._session.execute(_EXPIRE, {"moment": moment})]
+    async def expire(self, moment: datetime, farewell: Callable[[Client, str], str]) -> bool:
+        # this session commits statement by statement: it starts over, for one transaction, in another mode
+        await self._session.commit()
+        async with self._session.begin():
+            await self._session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+            late = (await self._session.execute(_LATE, {"moment": moment})).first()
+            if late is None:
+                return False
+            client = Client(*late)
+            if client.rooms:
+                room, *others = client.rooms
+                await self.post(room, farewell(client, room), moment, counted=False)
+                await self._expel(client.id, others)
+            else:
+                await self.depart(client.id)
+        return True
 
     async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
         arguments = {"room": room, "frame": frame, "moment": moment, "counted": int(counted)}
@@ -166,3 +176,6 @@ class Rooms(ports.rooms.Rooms):
 
     async def after(self, room: str, place: int) -> Sequence[Post]:
         return (await self._session.scalars(_AFTER, {"room": room, "place": place})).all()
+
+    async def _expel(self, client_id: UUID, others: Sequence[str]) -> None:
+        await self._session.execute(_EXPEL, {"client_id": client_id, "new_rooms": others})

@@ -41,12 +41,22 @@ if TYPE_CHECKING:
     from asyncpg.protocol.protocol import BaseProtocol
 
 _TIMED_OUT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
-# the server refused and nothing holds: locks in a circle, or a server that takes no writes
-_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.ReadOnlySQLTransactionError)
+# the server refused and nothing holds: locks in a circle, a server that takes no writes or has no room, a
+# transaction that took too long, or in a transaction a plan that the schema has outdated (the driver forgets
+# it; outside of one it runs a new one by itself)
+_REFUSED = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InvalidCachedStatementError,
+)
 _UNAVAILABLE = (
+    asyncpg.StatementCompletionUnknownError,  # a rollback by its class: looked for first
+    asyncpg.PostgresSystemError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
@@ -61,10 +71,13 @@ def translate(error: BaseException, *, outcome_unknown: bool) -> Exception | Non
     cause = error.__cause__ if isinstance(error, TransactionManagementError) else error
     if isinstance(cause, _TIMED_OUT):
         return TimedOut()
-    if isinstance(cause, _REFUSED):
-        return Unavailable()
     if isinstance(cause, _UNAVAILABLE):
         return Unavailable(outcome_unknown=outcome_unknown)
+    if isinstance(cause, _REFUSED):
+        return Unavailable()
+    # no number is left for a transaction that writes; the other limits of its kind are the statement's own
+    if isinstance(cause, asyncpg.ProgramLimitExceededError) and "wraparound" in str(cause):
+        return Unavailable()
     return None
 
 
@@ -280,12 +293,9 @@ def _exports(settings: Settings) -> dict[str, Any]:
     # who leaves an export unread is broken off by the export: the server's patience only outlasts that
     unread = settings.export_timeout + settings.stall_timeout
     # the first rows are wanted soon: by an index, where another plan would sort all rows before
-    return _session(settings, unread, cursor_tuple_fraction="0.01") | {
-        "minsize": 0,
-        "maxsize": settings.export_connections,
-        "connect": _connect,
-        "init": _prepare,
-    }
+    session = _session(settings, unread, cursor_tuple_fraction="0.01")
+    sizes = {"minsize": 0, "maxsize": settings.export_connections}
+    return session | sizes | {"connect": _connect, "init": _prepare}
 
 
 async def open_context(**credentials: dict[str, Any]) -> TortoiseContext:
@@ -344,9 +354,8 @@ class Client(AsyncpgDBClient):
         return client
 
     async def create_pool(self, **options: Any) -> asyncpg.Pool:
-        return await asyncpg.create_pool(
-            **{name: value for name, value in options.items() if name not in self._URL_PARTS}
-        )
+        chosen = {name: value for name, value in options.items() if name not in self._URL_PARTS}
+        return await asyncpg.create_pool(**chosen)
 
 
 client_class = Client

@@ -3,14 +3,15 @@
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tortoise import Model
-from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.context import TortoiseContext
 from tortoise.queryset import QuerySet
 
 from shared import ports
+from shared.errors import Unavailable
 from shared.rules.batches import Pace
 from shared.schemas.documents import Document, DocumentListing
 from shared.schemas.users import User, UserListing
@@ -27,7 +28,7 @@ _AT_ONCE = 512
 class Exports(ports.exports.Exports):
     """Within a transaction, whose end closes the cursors."""
 
-    def __init__(self, context: TortoiseContext, client: BaseDBAsyncClient) -> None:
+    def __init__(self, context: TortoiseContext, client: TransactionWrapper) -> None:
         self._context = context
         self._client = client
         self._numbers = count(1)
@@ -55,8 +56,18 @@ class Exports(ports.exports.Exports):
         statement, arguments = rows.query.get_parameterized_sql()
         await self._client.execute_query(f"DECLARE {cursor} NO SCROLL CURSOR FOR {statement}", arguments)
         pace, started = Pace(_AT_ONCE), time.perf_counter()
-        while found := await self._client.execute_query_dict(f"FETCH {pace.count} FROM {cursor}"):
+        while found := await self._fetch(f"FETCH {pace.count} FROM {cursor}"):
             items = [to_item(rows.model._init_from_db(**row)) for row in found]
             pace.took(time.perf_counter() - started)
             yield items
             started = time.perf_counter()
+
+    async def _fetch(self, statement: str) -> list[dict[str, Any]]:
+        try:
+            found: list[dict[str, Any]] = await self._client.execute_query_dict(statement)
+        except (AssertionError, BufferError) as error:
+            # columns have other types by now: the server runs a prepared FETCH all the same, and the driver
+            # finds too little or too much in what comes
+            await self._client._connection.reload_schema_state()
+            raise Unavailable from error
+        return found

@@ -1,7 +1,8 @@
 """Rooms on Tortoise ORM."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from pypika_tortoise.functions import Cast
@@ -9,9 +10,12 @@ from pypika_tortoise.terms import Array
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from shared import ports
-from shared.schemas.rooms import Client, Post, inbox
+from shared.schemas.rooms import TOLD_GONE, Client, Post, inbox
 from tortoise_service.models import ClientRow
-from tortoise_service.statements import Among, upsert
+from tortoise_service.statements import Among, update_returning, upsert
+
+if TYPE_CHECKING:
+    from tortoise_service import database
 
 CHANNEL = "assay_rooms"
 _PAYLOAD_MAX = 7_900
@@ -22,18 +26,9 @@ _DEPART = """
     DELETE FROM room_posts WHERE room = $2
 """
 # whom somebody else renews or expires at this moment is theirs
-_EXPIRE = """
-    WITH late AS (
-        SELECT id FROM clients WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        DELETE FROM clients USING late WHERE clients.id = late.id
-        RETURNING clients.id, clients.name, clients.rooms
-    ), inboxes AS (
-        DELETE FROM rooms USING gone WHERE rooms.name = '@' || gone.id
-    ), posts AS (
-        DELETE FROM room_posts USING gone WHERE room_posts.room = '@' || gone.id
-    )
-    SELECT id, name, rooms FROM gone
+_LATE = """
+    SELECT id, name, rooms FROM clients WHERE expires_at <= $1 ORDER BY expires_at
+    LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 # the room's row is locked until the post is committed, and the bus hands on in the order of commits: so
 # places have no gaps, and every listener hears them in order
@@ -70,9 +65,9 @@ class Rooms(ports.rooms.Rooms):
         arriving = upsert(ClientRow, id=client.id, name=client.name, rooms=rooms, expires_at=until)
         await self._client.execute_query(*arriving.get_parameterized_sql())
 
-    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
-        rows = ClientRow.filter(Among("id", client_ids, "uuid")).using_db(self._client)
-        await rows.update(expires_at=until)
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> Sequence[UUID]:
+        rows = ClientRow.filter(Among("id", client_ids, "uuid"), expires_at__gt=TOLD_GONE)
+        return [row.id for row in await update_returning(self._client, rows, expires_at=until)]
 
     async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
         await ClientRow.filter(id=client_id).using_db(self._client).update(rooms=list(rooms))
@@ -80,8 +75,20 @@ class Rooms(ports.rooms.Rooms):
     async def depart(self, client_id: UUID) -> None:
         await self._client.execute_query(_DEPART, [client_id, inbox(client_id)])
 
-    async def expire(self, moment: datetime) -> Sequence[Client]:
-        return [Client(**row) for row in await self._client.execute_query_dict(_EXPIRE, [moment])]
+    async def expire(self, moment: datetime, farewell: Callable[[Client, str], str]) -> bool:
+        # what is asked of the pool's client is committed statement by statement
+        async with cast("database.Client", self._client).transaction() as transaction:
+            rows = await transaction.execute_query_dict(_LATE, [moment])
+            if not rows:
+                return False
+            client, within = Client(**rows[0]), Rooms(transaction)
+            if client.rooms:
+                room, *others = client.rooms
+                await within.post(room, farewell(client, room), moment, counted=False)
+                await within._expel(client.id, others)
+            else:
+                await within.depart(client.id)
+        return True
 
     async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
         arguments = [room, frame, moment, int(counted)]
@@ -95,3 +102,7 @@ class Rooms(ports.rooms.Rooms):
 
     async def after(self, room: str, place: int) -> Sequence[Post]:
         return [Post(**row) for row in await self._client.execute_query_dict(_AFTER, [room, place])]
+
+    async def _expel(self, client_id: UUID, others: Sequence[str]) -> None:
+        row = ClientRow.filter(id=client_id).using_db(self._client)
+        await row.update(rooms=[*others], expires_at=TOLD_GONE)

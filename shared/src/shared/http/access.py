@@ -1,8 +1,11 @@
-"""Who may do what: access tokens (SEC-1)."""
+"""Who may do what: access tokens (SEC-1), and loopback without them (SEC-2)."""
 
 import time
+from functools import lru_cache
+from ipaddress import ip_address
 
 import jwt
+from starlette.types import Scope
 
 from shared.http.problems import ProblemError
 
@@ -39,8 +42,15 @@ class Access:
             )
         except (jwt.InvalidTokenError, *_ODD) as error:
             raise _invalid_token() from error
-        scope = claims.get("scope", "")
-        return claims["sub"], frozenset(scope.split(" ")) if isinstance(scope, str) else frozenset()
+        subject, scope = claims["sub"], claims.get("scope", "")
+        if not _is_text(subject):
+            raise _invalid_token()
+        return subject, frozenset(scope.split(" ")) if isinstance(scope, str) else frozenset()
+
+
+def _is_text(subject: str) -> bool:
+    """Whether every database can hold it: JSON may name U+0000 and halves of surrogate pairs."""
+    return "\0" not in subject and not any("\ud800" <= letter <= "\udfff" for letter in subject)
 
 
 def make_token(secret: str, subject: str, scope: str, seconds: int) -> str:
@@ -58,6 +68,24 @@ def _invalid_token() -> ProblemError:
 
 def unauthorized(detail: str, challenge: bytes) -> ProblemError:
     return ProblemError("unauthorized", detail, headers=[(b"www-authenticate", challenge)])
+
+
+def check_address(scope: Scope) -> None:
+    """For a service without a secret, whatever server it runs under: raises ProblemError (401) where another
+    machine may have sent the request (SEC-2)."""
+    host, port = scope.get("server") or ("", None)
+    # of a socket in the file system there is no port
+    if port is not None and _is_reachable(host):
+        raise unauthorized("Without AUTH_SECRET this service answers on loopback only.", b"Bearer")
+
+
+@lru_cache(maxsize=64)
+def _is_reachable(host: str) -> bool:
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        # a server tells the address of the connection; a name is that of a client within the process
+        return False
 
 
 def check_scope(scopes: frozenset[str] | None, method: str) -> None:

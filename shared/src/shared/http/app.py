@@ -3,12 +3,10 @@
 import asyncio
 import gc
 import logging
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import uuid_utils
 from fastapi import FastAPI
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
@@ -27,22 +25,20 @@ from shared.http import (
     rooms,
     users,
 )
-from shared.http.access import OPEN_PATHS, check_scope
+from shared.http.access import OPEN_PATHS, check_address, check_scope
 from shared.http.bodies import ClientGone
-from shared.http.call import Answer, Call, Streamed
+from shared.http.call import Answer, Call, Streamed, request_id_of
 from shared.http.problems import PROBLEM_JSON, ProblemError, problem_of
 from shared.http.rooms import talk
 from shared.http.routing import ContractRoute, RouteTable
 from shared.http.state import State, open_state
 from shared.http.streaming import send_stream
 from shared.registry import Service
-from shared.rules import limits
 from shared.settings import Settings
 from shared.starting import why_not_started
 from shared.trips import current_trips
 
 _log = logging.getLogger("assay.http")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % limits.REQUEST_ID_MAX).fullmatch
 _READING = ("GET", "HEAD")
 _FAMILIES = (
     users,
@@ -109,14 +105,17 @@ class Surface(FastAPI):
             return
         scope["app"] = self
         call = Call(scope, receive, self._state, time.perf_counter())
-        call.request_id = _request_id(call)
+        call.request_id = request_id_of(call.header(b"x-request-id")).encode()
         current_trips.set(call.trips)
         segments = tuple(scope["path"][1:].split("/"))
         by_method = self._table.find(segments)
         route = None if by_method is None else by_method.get(scope["method"])
         try:
-            if self._state.access is not None and scope["path"] not in OPEN_PATHS:
-                call.subject, call.scopes = self._state.access.holder(call.header(b"authorization"))
+            if scope["path"] not in OPEN_PATHS:
+                if self._state.access is None:
+                    check_address(scope)
+                else:
+                    call.subject, call.scopes = self._state.access.holder(call.header(b"authorization"))
             if by_method is None and self._is_added(scope):
                 check_scope(call.scopes, scope["method"])
                 answer = None
@@ -174,15 +173,6 @@ class Surface(FastAPI):
         if call.scope["method"] not in _READING and answer.status < 300:
             call.state.feed.changed()
         return answer
-
-
-def _request_id(call: Call) -> bytes:
-    sent = call.header(b"x-request-id")
-    if sent is not None:
-        written = sent.encode("latin-1")
-        if _REQUEST_ID(written):
-            return written
-    return str(uuid_utils.uuid4()).encode()
 
 
 def _answer_of(error: Exception, call: Call) -> Answer:

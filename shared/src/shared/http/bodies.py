@@ -1,6 +1,8 @@
 """Reads JSON bodies in the contract's order of checks: 413, 415, 400, then 422."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pydantic_core
@@ -12,32 +14,72 @@ from shared.rules import limits
 from shared.schemas.problems import FieldError
 
 Body = TypeVar("Body")
+Result = TypeVar("Result")
 
 JSON_ONLY = frozenset({"application/json"})
 JSON_OR_MERGE_PATCH = JSON_ONLY | {"application/merge-patch+json"}
+
+
+AT_ONCE_BYTES = 256 * 1024
+"""Some milliseconds' worth."""
 
 
 class ClientGone(Exception):
     """The client hung up before its request was whole; nobody is there to answer."""
 
 
-async def read_json(call: Call, media_types: frozenset[str]) -> tuple[Any, list[FieldError]]:
-    """The parsed body, or why it breaks a rule although it is JSON."""
+async def read_json(
+    call: Call, media_types: frozenset[str], adapter: TypeAdapter[Body]
+) -> tuple[Body | None, list[FieldError]]:
+    """The body as the rules have it, or why it breaks one although it is JSON."""
     call.body = body = await _read(call)
     media_type = (call.header(b"content-type") or "").partition(";")[0].strip(" \t").lower()
     if media_type not in media_types:
         raise ProblemError("unsupported-media-type", f"Send the body as {' or '.join(sorted(media_types))}.")
+    if len(body) <= AT_ONCE_BYTES:
+        return _judged(adapter, body)
+    return await off_loop(call, lambda: _judged(adapter, body))
+
+
+async def off_loop(call: Call, work: Callable[[], Result]) -> Result:
+    """What `work` returns; one at a time, so that what it builds to throw away is there once. A parser holds
+    the interpreter until it is done: of the 16 MiB that a body may have, mostly text, some milliseconds; of
+    nothing but brackets, a second."""
+    async with call.state.cpu_turn:
+        return await asyncio.get_running_loop().run_in_executor(call.state.cpu, work)
+
+
+def _judged(adapter: TypeAdapter[Body], body: bytes) -> tuple[Body | None, list[FieldError]]:
     try:
-        return pydantic_core.from_json(body), []
+        value = pydantic_core.from_json(body)
     except ValueError:
         return None, [_why_refused(body)]
+    return _validated(adapter, value)
 
 
-def validate(adapter: TypeAdapter[Body], value: Any) -> tuple[Body | None, list[FieldError]]:
+def _validated(adapter: TypeAdapter[Body], value: Any) -> tuple[Body | None, list[FieldError]]:
+    crowded = _crowded(value)
+    if crowded is not None:
+        return None, [crowded]
     try:
         return adapter.validate_python(value), []
     except ValidationError as error:
         return None, field_errors_of(error, "body")
+
+
+def _crowded(value: Any) -> FieldError | None:
+    """Nothing that the API takes has as many members: each would be a finding of its own."""
+    if isinstance(value, dict):
+        return _too_many("body") if len(value) > limits.MEMBERS_MAX else None
+    if isinstance(value, list):
+        for place, item in enumerate(value[: limits.BATCH_MAX]):
+            if isinstance(item, dict) and len(item) > limits.MEMBERS_MAX:
+                return _too_many("body", place)
+    return None
+
+
+def _too_many(*loc: str | int) -> FieldError:
+    return invalid(*loc, msg=f"has more than {limits.MEMBERS_MAX} members", kind="too_many_members")
 
 
 async def _read(call: Call) -> bytes:

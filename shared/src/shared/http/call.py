@@ -1,18 +1,23 @@
 """One request and its answer, as the routes see them. No parsing of bodies or queries here."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Sequence
 
+import uuid_utils
 from starlette.background import BackgroundTask
 from starlette.types import Receive, Scope
 
 from shared.http.state import State
 from shared.ports.backend import Backend
+from shared.rules import limits
 from shared.trips import Trips
 
 JSON = (b"content-type", b"application/json")
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{limits.REQUEST_ID_MAX}}}").fullmatch
 
 
 class Call:
@@ -48,6 +53,11 @@ class Call:
         """All lines of a header joined, or None where it was not sent. `name` in lower case."""
         values = [value for key, value in self.scope["headers"] if key == name]
         return b", ".join(values).decode("latin-1") if values else None
+
+
+def request_id_of(sent: str | None) -> str:
+    """What the client calls its request, or a name for it where that is none (GEN-7)."""
+    return sent if sent is not None and _REQUEST_ID(sent) else str(uuid_utils.uuid4())
 
 
 class Answer:

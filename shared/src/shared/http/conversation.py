@@ -131,7 +131,11 @@ class Conversation:
 
     def _reply(self, frame: dict[str, Any]) -> None:
         # the parser takes longer integers than the usual writer does
-        self._member.hear(pydantic_core.to_json(frame).decode())
+        written = pydantic_core.to_json(frame, inf_nan_mode="constants")
+        if written != pydantic_core.to_json(frame, inf_nan_mode="null"):
+            # such as 1e400, which the parser takes for infinite
+            raise FrameRefused("malformed", "The frame holds a number that is too large.")
+        self._member.hear(written.decode())
 
 
 def _read(text: str) -> Frame:

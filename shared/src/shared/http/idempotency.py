@@ -9,6 +9,7 @@ import orjson
 import pydantic_core
 
 from shared.errors import EmailTaken, NotFound, Refused, TransferConflict, UnknownOwner
+from shared.http.bodies import AT_ONCE_BYTES, off_loop
 from shared.http.call import JSON, Answer, Call
 from shared.http.problems import PROBLEM_JSON, invalid, problem_of
 from shared.ports.backend import UnitOfWork
@@ -45,7 +46,7 @@ async def once(
     async def kept_effect(work: UnitOfWork) -> KeptAnswer:
         return _kept(await effect(work))
 
-    request = _keyed(call, key, _by_value(call.body) if fingerprint is None else fingerprint)
+    request = _keyed(call, key, await _by_value(call) if fingerprint is None else fingerprint)
     kept, is_replayed = await call.backend.once(request, kept_effect, lambda error: _refusal(call, error))
     return _restored(kept, is_replayed=is_replayed)
 
@@ -61,8 +62,15 @@ def _keyed(call: Call, key: str, body: bytes) -> KeyedRequest:
     )
 
 
-def _by_value(body: bytes) -> bytes:
+async def _by_value(call: Call) -> bytes:
     """The same for all JSON texts of one value."""
+    body = call.body
+    if len(body) <= AT_ONCE_BYTES:
+        return _canonical(body)
+    return await off_loop(call, lambda: _canonical(body))
+
+
+def _canonical(body: bytes) -> bytes:
     return orjson.dumps(pydantic_core.from_json(body), option=orjson.OPT_SORT_KEYS)
 
 

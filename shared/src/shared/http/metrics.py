@@ -5,21 +5,26 @@ with `assay_`. Requests only count into plain numbers; families are made of them
 """
 
 import time
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from shared.ports.backend import Backend, PoolState
 from shared.work.activity import ActivityBuffer
 from shared.work.feed import Feed
+from shared.work.histogram import Histogram
 from shared.work.loop_lag import LoopLag, measuring_lag
+from shared.work.mail import OUTCOMES, Mailer
 from shared.work.rooms import Rooms
 
 if TYPE_CHECKING:
@@ -33,31 +38,15 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _OTHER = "_OTHER"
 
 
-class Histogram:
-    """Counts by bucket, each without those before it, and the sum of all seconds."""
-
-    __slots__ = ("_bounds", "_counts", "_sum")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        self._sum += seconds
-
-    def put_into(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
-        named = [*map(str, self._bounds), "+Inf"]
-        family.add_metric(labels, list(zip(named, accumulate(self._counts), strict=True)), self._sum)
-
-
 class Metrics(Collector):
     """`count` runs in every request: it costs less than a microsecond."""
 
-    def __init__(self, backend: Backend, activity: ActivityBuffer, feed: Feed, rooms: Rooms) -> None:
+    def __init__(
+        self, backend: Backend, activity: ActivityBuffer, mailer: Mailer | None, feed: Feed, rooms: Rooms
+    ) -> None:
         self._backend = backend
         self._activity = activity
+        self._mailer = mailer
         self._feed = feed
         self._rooms = rooms
         self._requests: dict[tuple[str, str, int], Histogram] = {}
@@ -104,8 +93,10 @@ class Metrics(Collector):
         yield from self._pools()
         yield from self._loop()
         yield from self._connections()
+        yield from self._feed_lags()
         help_text = "Actions that are promised and not stored yet"
         yield GaugeMetricFamily("assay_activity_buffer_length", help_text, value=len(self._activity))
+        yield self._mails()
 
     def _first(self, path: str, method: str, status: int) -> Histogram:
         """What no client may choose is no label: methods that the contract does not know are one."""
@@ -159,6 +150,25 @@ class Metrics(Collector):
         help_text = "Subscriptions to the change feed, over SSE and WebSocket"
         yield GaugeMetricFamily("assay_feed_subscriptions", help_text, value=self._feed.subscriptions)
 
+    def _feed_lags(self) -> Iterator[Metric]:
+        name = "assay_feed_lag_seconds"
+        help_text = (
+            "Seconds from a change to the moment at which this process heard of it for its subscribers"
+        )
+        lags = HistogramMetricFamily(name, help_text, labels=[])
+        self._feed.lags.put_into(lags, [])
+        yield lags
+        help_text = "1 while somebody listens and the change feed cannot be followed"
+        yield GaugeMetricFamily("assay_feed_lost", help_text, value=self._feed.is_lost)
+
+    def _mails(self) -> Metric:
+        help_text = "Tries to hand a mail in, by how they ended"
+        family = CounterMetricFamily("assay_mail_tries", help_text, labels=["outcome"])
+        tries = dict.fromkeys(OUTCOMES, 0) if self._mailer is None else self._mailer.tries
+        for outcome, count in tries.items():
+            family.add_metric([outcome], count)
+        return family
+
     def _loop(self) -> Iterator[Metric]:
         name, help_text = "assay_event_loop_lag_seconds", "How late the event loop was"
         lags = HistogramMetricFamily(name, help_text, labels=[])
@@ -174,8 +184,8 @@ def _by_state(pool: PoolState) -> dict[str, int]:
 
 @asynccontextmanager
 async def open_metrics(
-    backend: Backend, activity: ActivityBuffer, feed: Feed, rooms: Rooms
+    backend: Backend, activity: ActivityBuffer, mailer: Mailer | None, feed: Feed, rooms: Rooms
 ) -> AsyncIterator[Metrics]:
-    metrics = Metrics(backend, activity, feed, rooms)
+    metrics = Metrics(backend, activity, mailer, feed, rooms)
     async with measuring_lag(metrics.lag):
         yield metrics

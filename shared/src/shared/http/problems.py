@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from shared import errors
+from shared.rules import limits
 from shared.schemas.problems import FieldError, Problem
 
 Slug = Literal[
@@ -73,7 +74,7 @@ class ProblemError(Exception):
         self.slug = slug
         self.status, self.title, default = _KINDS[slug]
         self.detail = default if detail is None else detail
-        self.field_errors = field_errors
+        self.field_errors = None if field_errors is None else field_errors[: limits.FINDINGS_MAX]
         self.headers = headers
 
     def body(self, instance: str) -> bytes:

@@ -8,8 +8,9 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from shared.errors import TimedOut, Unavailable
+from shared.http.access import check_address, check_scope
 from shared.http.answers import Answers
-from shared.http.call import Answer, Call
+from shared.http.call import Answer, Call, request_id_of
 from shared.http.conversation import Conversation
 from shared.http.problems import ProblemError
 from shared.http.routing import Routes
@@ -41,22 +42,23 @@ async def talk(state: State, socket: WebSocket) -> None:
     if not _is_own_origin(socket, state.settings.allowed_origins):
         problem = ProblemError("forbidden", "Pages of this origin may not connect.")
         body = problem.body(state.settings.root_path + socket.scope["path"])
+        headers = {"x-request-id": request_id_of(socket.headers.get("x-request-id"))}
         await socket.send_denial_response(
-            Response(body, problem.status, media_type="application/problem+json")
+            Response(body, problem.status, headers, media_type="application/problem+json")
         )
         return
     offered = _offered_token(socket)
     await socket.accept(subprotocol=_BEARER if _BEARER in socket.scope.get("subprotocols", ()) else None)
     name, scopes = None, None
-    if state.access is not None:
-        try:
+    try:
+        if state.access is None:
+            check_address(socket.scope)
+        else:
             name, scopes = state.access.read(offered)
-        except ProblemError:
-            await _close(socket, REFUSED)
-            return
-        if "read" not in scopes:
-            await _close(socket, REFUSED)
-            return
+            check_scope(scopes, "GET")
+    except ProblemError:
+        await _close(socket, REFUSED)
+        return
     try:
         await _close(socket, await Connection(socket).run(state, name, scopes))
     except (Unavailable, TimedOut):
@@ -71,30 +73,31 @@ class Connection:
         self._frames: deque[str] = deque()
         self._letters = 0
         self._news = asyncio.Event()
-        self._is_slow = asyncio.Event()
+        # it is slow, or was taken for gone
+        self._must_reconnect = asyncio.Event()
 
     async def run(self, state: State, name: str | None, scopes: frozenset[str] | None) -> int:
         """Until either side ends it; answers the close code. Raises Unavailable, TimedOut before it began."""
-        async with state.rooms.present(name, self.hear) as member:
+        async with state.rooms.present(name, self.hear, self._must_reconnect.set) as member:
             self.hear(member.frame("welcome", client_id=member.id, name=member.name))
-            async with Conversation(state, member, scopes, self._is_slow.set) as conversation:
+            async with Conversation(state, member, scopes, self._must_reconnect.set) as conversation:
                 receiving = asyncio.create_task(self._receive(conversation))
                 sending = asyncio.create_task(self._send())
-                slow = asyncio.create_task(self._is_slow.wait())
-                tasks = {receiving, sending, slow}
+                ended = asyncio.create_task(self._must_reconnect.wait())
+                tasks = {receiving, sending, ended}
                 try:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     for task in tasks:
                         task.cancel()
                     await asyncio.wait(tasks)
-        if self._is_slow.is_set():
+        if self._must_reconnect.is_set():
             return TRY_LATER
         return NORMAL if receiving.cancelled() else receiving.result()
 
     def hear(self, frame: str) -> None:
         if len(self._frames) >= limits.SUBSCRIBER_QUEUE or self._letters > QUEUE_LETTERS:
-            self._is_slow.set()
+            self._must_reconnect.set()
             return
         self._frames.append(frame)
         self._letters += len(frame)
@@ -153,4 +156,7 @@ def _is_own_origin(socket: WebSocket, allowed: frozenset[str]) -> bool:
     origin = socket.headers.get("origin")
     if origin is None or origin in allowed:
         return True
-    return urlsplit(origin).netloc.lower() == socket.headers.get("host", "").lower()
+    try:
+        return urlsplit(origin).netloc.lower() == socket.headers.get("host", "").lower()
+    except ValueError:
+        return False

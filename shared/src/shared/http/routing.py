@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from shared.http.access import check_scope
 from shared.http.answers import Answers
-from shared.http.bodies import JSON_ONLY, JSON_OR_MERGE_PATCH, read_json, validate
+from shared.http.bodies import JSON_ONLY, JSON_OR_MERGE_PATCH, read_json
 from shared.http.call import Answer, Call
 from shared.http.idempotency import check_key
 from shared.http.problems import ProblemError, invalid
@@ -67,9 +67,8 @@ class ContractRoute(APIRoute):
     async def respond(self, call: Call, segments: Sequence[str]) -> Answer:
         arguments: dict[str, Any] = {}
         found: list[FieldError] = []
-        body: Any = None
         if self._body is not None:
-            body, found = await read_json(call, self._media_types)
+            arguments["body"], found = await read_json(call, self._media_types, self._body)
         for place, name in self._ids:
             arguments[name] = parse_id(segments[place])
             if arguments[name] is None:
@@ -79,9 +78,6 @@ class ContractRoute(APIRoute):
             found = wrong + found
             if self._takes_query:
                 arguments["query"] = query
-        if self._body is not None and not any(error.loc[0] == "body" for error in found):
-            arguments["body"], wrong = validate(self._body, body)
-            found = found + wrong
         if self._is_keyed:
             found = found + check_key(call)
         if self._takes_upload:

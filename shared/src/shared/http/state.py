@@ -81,7 +81,7 @@ async def open_state(service: Service, settings: Settings) -> AsyncIterator[Stat
             mailer=mailer,
             feed=feed,
             rooms=rooms,
-            metrics=await enter(open_metrics(backend, activity, feed, rooms)),
+            metrics=await enter(open_metrics(backend, activity, mailer, feed, rooms)),
         )
 
 

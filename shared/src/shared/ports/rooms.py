@@ -1,6 +1,6 @@
 """Rooms that span the processes of a backend: who is connected, and each room's log (WS)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -12,8 +12,9 @@ class Rooms(Protocol):
     async def arrive(self, client: Client, until: datetime) -> None:
         """Makes a client known to all processes, for as long as its process renews it. WS-3"""
 
-    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
-        """Keeps the clients known until then. WS-3"""
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> Sequence[UUID]:
+        """Keeps the clients known until then; answers those that still were: none of which a room was told
+        that it left. WS-3, WS-5"""
 
     async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
         """Notes the rooms that the client is in. WS-3"""
@@ -21,8 +22,10 @@ class Rooms(Protocol):
     async def depart(self, client_id: UUID) -> None:
         """Forgets the client. WS-3"""
 
-    async def expire(self, moment: datetime) -> Sequence[Client]:
-        """Forgets the clients that nobody renewed in time; each is answered to one caller only. WS-3"""
+    async def expire(self, moment: datetime, farewell: Callable[[Client, str], str]) -> bool:
+        """One step with one client that nobody renewed in time: posts its farewell to one of its rooms, which
+        it is in no more, or forgets it if it is in none. Whole or not at all; each step is one caller's only.
+        False where there is no such client. WS-3"""
 
     async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
         """Appends to the room's log and tells all processes; a `counted` one is a message and gets the room's

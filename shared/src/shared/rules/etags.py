@@ -11,7 +11,9 @@ Digests = frozenset[str] | None
 """The same for what is named by its SHA-256."""
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_LIST = re.compile(rf"[ \t]*(?:{_TAG})?(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*").fullmatch
+# blanks stand in one place only between two commas: in two, there would be endless ways to read them
+_MEMBER = rf"[ \t]*(?:{_TAG}[ \t]*)?"
+_LIST = re.compile(rf"{_MEMBER}(?:,{_MEMBER})*").fullmatch
 _MEMBERS = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"').findall
 _VERSION = re.compile(r"[1-9][0-9]{0,9}").fullmatch
 

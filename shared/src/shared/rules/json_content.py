@@ -15,7 +15,22 @@ class ContentRefused(ValueError):
     """The content breaks a rule of GEN-6; the message never repeats the content."""
 
 
-def normalise(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH) -> Any:
+class _Room:
+    """How many more members fit into a content, if each has but one letter and a comma."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = limits.CONTENT_MAX_BYTES // 2
+
+    def take(self, count: int) -> None:
+        """Raises ContentRefused before millions of members are looked at, and copied, for nothing."""
+        self._left -= count
+        if self._left < 0:
+            raise ContentRefused(_TOO_LARGE)
+
+
+def normalise(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH, room: _Room | None = None) -> Any:
     """The value as every backend stores it: integral floats in the signed 64-bit range become integers.
 
     Raises ContentRefused on NUL in a string or key, an integer out of range, a float that is not finite,
@@ -26,11 +41,15 @@ def normalise(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH) -> A
     """
     kind = type(value)
     if kind is dict:
-        depth = _one_deeper(max_depth)
-        return {_text(name): normalise(member, depth) for name, member in value.items()}
+        room, depth = room or _Room(), _one_deeper(max_depth)
+        if max_depth is not None:
+            # without a limit it is a patch, whose members may all be removals
+            room.take(len(value))
+        return {_text(name): normalise(member, depth, room) for name, member in value.items()}
     if kind is list:
-        depth = _one_deeper(max_depth)
-        return [normalise(member, depth) for member in value]
+        room, depth = room or _Room(), _one_deeper(max_depth)
+        room.take(len(value))
+        return [normalise(member, depth, room) for member in value]
     return _SCALARS[kind](value)
 
 
@@ -84,7 +103,7 @@ def content(value: Any, max_depth: int | None = limits.CONTENT_MAX_DEPTH) -> Con
         raise ContentRefused("the content is no object")
     written = orjson.dumps(normalised)
     if len(written) > limits.CONTENT_MAX_BYTES:
-        raise ContentRefused(f"the content is larger than {limits.CONTENT_MAX_BYTES} bytes as compact JSON")
+        raise ContentRefused(_TOO_LARGE)
     return Content(normalised, written)
 
 
@@ -142,4 +161,5 @@ _SCALARS: dict[type, Callable[[Any], Any]] = {
     bool: _as_is,
     type(None): _as_is,
 }
+_TOO_LARGE = f"the content is larger than {limits.CONTENT_MAX_BYTES} bytes as compact JSON"
 _LONG_NUMBER = re.compile(rb"[0-9]{19}").search

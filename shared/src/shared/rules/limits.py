@@ -37,6 +37,10 @@ KEPT_HOURS: Final = 24
 """Of answers under an idempotency key, and of the change feed."""
 SUBSCRIBER_QUEUE: Final = 1_000
 
+MEMBERS_MAX: Final = 32
+"""Of an object that is not free-form."""
+FINDINGS_MAX: Final = 100
+"""That an answer tells of a request."""
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 REQUEST_ID_MAX: Final = 128
 VERSION_MAX: Final = 2**31 - 1

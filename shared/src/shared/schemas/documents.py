@@ -44,7 +44,8 @@ OBJECT_SCHEMA = WithJsonSchema({"type": "object", "additionalProperties": True})
 Id = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
 Title = Annotated[Text, Field(min_length=1, max_length=limits.TITLE_MAX)]
 Tag = Annotated[Text, Field(min_length=1, max_length=limits.TAG_MAX)]
-Tags = Annotated[list[Tag], AfterValidator(_distinct)]
+# the first that is none ends it: there may be millions, and each would be a finding of its own
+Tags = Annotated[list[Tag], Field(fail_fast=True), AfterValidator(_distinct)]
 ContentField = Annotated[Content, PlainValidator(json_content.content), OBJECT_SCHEMA]
 ContentPatch = Annotated[dict[str, Any], PlainValidator(_content_patch), OBJECT_SCHEMA]
 

@@ -1,7 +1,12 @@
 """Rooms as they are stored: clients, and what was said where."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
+
+TOLD_GONE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a client expired of which one of its rooms was told that it left: nobody can renew it any more."""
 
 
 @dataclass(frozen=True, slots=True)

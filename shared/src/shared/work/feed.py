@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -9,15 +10,19 @@ from uuid import UUID
 from shared.errors import TimedOut, Unavailable
 from shared.ports.backend import Backend
 from shared.ports.events import Events
+from shared.rules import clock
 from shared.rules.event_ids import EventIds
 from shared.schemas.events import EventRecord, Topic
 from shared.schemas.rooms import Post
+from shared.work.histogram import Histogram
 from shared.work.published import Item, Log
 from shared.work.subscription import Subscription
 from shared.work.tail import Tail
 
 _AT_ONCE = 200
 """Events that are handed to all subscribers before these get their turn to pass them on."""
+
+_LAG_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 _log = logging.getLogger("assay.feed")
 
@@ -28,10 +33,11 @@ class Feed:
     """One tail for all who listen in this process."""
 
     def __init__(self, events: Events, ids: EventIds) -> None:
+        self.lags = Histogram(_LAG_BOUNDS)
         self._events = events
         self._log = Log(events, ids)
         self._tail = Tail(events, self)
-        self._followers: set[Hear] = set()
+        self._followers: Counter[Hear] = Counter()
         self._open: set[Subscription] = set()
         self._live: set[Subscription] = set()
         self._changed = asyncio.Event()
@@ -40,6 +46,11 @@ class Feed:
     def subscriptions(self) -> int:
         return len(self._open)
 
+    @property
+    def is_lost(self) -> bool:
+        """Somebody listens, and it cannot be followed."""
+        return self._tail.is_lost
+
     def changed(self) -> None:
         """This process committed something."""
         self._changed.set()
@@ -47,16 +58,19 @@ class Feed:
     @asynccontextmanager
     async def follow(self, hear: Hear) -> AsyncIterator[None]:
         """`hear` gets the posts of all rooms, and None whenever some may have been missed, as at the start.
-        Raises Unavailable."""
-        self._followers.add(hear)
+        Who follows several times hears everything once. Raises Unavailable."""
+        hears_already = hear in self._followers
+        self._followers[hear] += 1
         try:
             was_connected = self._tail.is_connected
             async with self._tail.needed():
-                if was_connected:
+                if was_connected and not hears_already:
                     hear(None)
                 yield
         finally:
-            self._followers.discard(hear)
+            self._followers[hear] -= 1
+            if not self._followers[hear]:
+                del self._followers[hear]
 
     @asynccontextmanager
     async def subscribe(
@@ -90,6 +104,10 @@ class Feed:
             for hear in [*self._followers]:
                 hear(posts)
         records = [entry for entry in entries if isinstance(entry, EventRecord)]
+        now = clock.now()
+        for record in records:
+            # another machine's clock may be ahead
+            self.lags.add(max(0.0, (now - record.at).total_seconds()))
         for start in range(0, len(records), _AT_ONCE):
             if not self._live:
                 break

@@ -140,14 +140,14 @@ class Files:
 @asynccontextmanager
 async def open_files(settings: Settings, service: str, secret: bytes) -> AsyncIterator[Files]:
     """The deployment's own files: the `secret` is stored with its rows, so that two that share a FILES_URL
-    never sweep each other's. Raises ValueError for a FILES_URL that is none."""
+    never sweep each other's. Raises ValueError for a bucket that the environment describes wrongly."""
     yield Files(_place(settings, f"{service}/{secret.hex()[:16]}"))
 
 
 def _place(settings: Settings, folder: str) -> "Path | ObjectStore":
     url = settings.files_url
     parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+    if parts.scheme == "file":
         return _folder(Path(url2pathname(parts.path)) / folder)
     try:
         return from_url(
@@ -162,7 +162,9 @@ def _place(settings: Settings, folder: str) -> "Path | ObjectStore":
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=settings.request_timeout / 3)},
         )
     except (BaseError, ValueError, TypeError) as error:
-        raise ValueError("FILES_URL must be file:///folder or s3://bucket/prefix") from error
+        raise ValueError(
+            f"FILES_URL, or what the environment says of its bucket: {_reason(error)}"
+        ) from error
 
 
 def _folder(path: Path) -> Path:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from aiosmtplib import SMTP, SMTPException
@@ -27,13 +28,16 @@ _CLOCK_SECONDS = 0.005
 """By which clocks may differ within a process."""
 _LEAST_STOP = 0.5
 
+OUTCOMES: Final = ("sent", "put_off", "given_up")
+
 _log = logging.getLogger("assay.mail")
 
 Settlement = Callable[[Notifications], Awaitable[None]]
 
 
 class Mailer:
-    """Takes one mail at a time: a process that stops or dies holds back no other mail."""
+    """Takes one mail at a time: a process that stops or dies holds back no other mail. `tries` are counted
+    by how they ended."""
 
     def __init__(self, backend: Backend, settings: Settings, server: SmtpServer, stopping: Stopping) -> None:
         self._backend = backend
@@ -45,6 +49,7 @@ class Mailer:
         self._stopping = stopping
         self._woken = asyncio.Event()
         self._smtp: SMTP | None = None
+        self.tries = dict.fromkeys(OUTCOMES, 0)
 
     def wake(self) -> None:
         """A mail was queued."""
@@ -88,11 +93,13 @@ class Mailer:
             _log.warning("mail %s: try %d failed: %r", mail.id, mail.attempts + 1, error)
             self._hang_up()
             due = self._due_again(mail)
+            self.tries["given_up" if due is None else "put_off"] += 1
             await self._settle(lambda outbox: outbox.put_off(mail.id, lease, due), until)
             if not is_connected:
                 # nobody is there: the other mails keep their tries
                 await _within(self._pause, self._stopping)
             return
+        self.tries["sent"] += 1
         await self._settle(lambda outbox: outbox.sent(mail.id, lease, clock.now()), until)
 
     async def _connected(self) -> SMTP:

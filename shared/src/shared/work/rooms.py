@@ -8,14 +8,15 @@ the place of its `joined` to that of its `left`.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from shared.errors import TimedOut, Unavailable
+from shared.finishing import finished
 from shared.ports.backend import Backend
 from shared.rules import clock, ids
 from shared.schemas.rooms import Client, Post, inbox
@@ -30,15 +31,22 @@ _log = logging.getLogger("assay.rooms")
 
 
 class Member:
-    """A connection of this process. `hear` takes a frame at once, and never waits."""
+    """A connection of this process. `hear` takes a frame at once, and never waits; `end` asks for the end of
+    the connection."""
 
-    def __init__(self, client_id: UUID, name: str, hear: Callable[[str], None]) -> None:
+    def __init__(
+        self, client_id: UUID, name: str, hear: Callable[[str], None], end: Callable[[], None]
+    ) -> None:
         self.id = client_id
         self.name = name
         self.rooms: set[str] = set()
+        # of which nobody knows whether the database took the joining
+        self.doubtful: set[str] = set()
         self.hear = hear
+        self.end = end
 
-    def frame(self, kind: str, **fields: object) -> str:
+    @staticmethod
+    def frame(kind: str, **fields: object) -> str:
         return orjson.dumps({"type": kind, **fields}, default=str).decode()
 
 
@@ -51,6 +59,7 @@ class Room:
         self.joining: dict[UUID, Member] = {}
         self.members: dict[UUID, Member] = {}
         self._early: dict[int, Post] = {}
+        self._awaited: dict[asyncio.Future[None], int] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -71,7 +80,25 @@ class Room:
             self.place = post.place
             self._hand_on(post)
         self._early = {place: post for place, post in self._early.items() if place > self.place}
+        for waiting, place in self._awaited.items():
+            if place <= self.place and not waiting.done():
+                waiting.set_result(None)
         return not self._early
+
+    async def has_heard(self, place: int) -> bool:
+        """Once it has; False where it has not within `HEARD_SECONDS`."""
+        if self.place is not None and place <= self.place:
+            return True
+        waiting = asyncio.get_running_loop().create_future()
+        self._awaited[waiting] = place
+        try:
+            async with asyncio.timeout(HEARD_SECONDS):
+                await waiting
+        except TimeoutError:
+            return False
+        finally:
+            del self._awaited[waiting]
+        return True
 
     def _hand_on(self, post: Post) -> None:
         frame: dict[str, Any] = orjson.loads(post.frame)
@@ -79,10 +106,12 @@ class Room:
         subject = UUID(frame["client_id"]) if frame["type"] in ("joined", "left") else None
         if subject in self.joining and frame["type"] == "joined":
             self.members[subject] = self.joining.pop(subject)
+            self.members[subject].rooms.add(post.room)
         for member in self.members.values():
             member.hear(text)
-        if subject is not None and frame["type"] == "left":
-            self.members.pop(subject, None)
+        if subject in self.members and frame["type"] == "left":
+            # whoever posted it: a process that took this one for gone does it too
+            self.members.pop(subject).rooms.discard(post.room)
 
 
 class Rooms:
@@ -92,8 +121,6 @@ class Rooms:
         self._feed = feed
         self._members: dict[UUID, Member] = {}
         self._rooms: dict[str, Room] = {}
-        self._following = AsyncExitStack()
-        self._turns = asyncio.Lock()
         self._catching_up: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -101,51 +128,41 @@ class Rooms:
         return len(self._members)
 
     @asynccontextmanager
-    async def present(self, name: str | None, hear: Callable[[str], None]) -> AsyncIterator[Member]:
+    async def present(
+        self, name: str | None, hear: Callable[[str], None], end: Callable[[], None]
+    ) -> AsyncIterator[Member]:
         """A member for as long as its connection lasts, known to all processes. Raises Unavailable,
         TimedOut."""
         client_id = ids.new_id()
-        member = Member(client_id, name or f"guest-{client_id.hex[-6:]}", hear)
-        try:
+        member = Member(client_id, name or f"guest-{client_id.hex[-6:]}", hear, end)
+        # each for itself: nobody waits until others were told that the database is away
+        async with self._feed.follow(self.hear):
             await self._arrive(member)
-            yield member
-        finally:
-            await self._depart(member)
+            try:
+                yield member
+            finally:
+                await self._depart(member)
 
     async def join(self, member: Member, name: str) -> None:
-        """Raises Unavailable, TimedOut; the member is not in the room then."""
+        """Raises Unavailable, TimedOut; whether the member is in the room may be unknown then."""
         joined = member.frame("joined", room=name, client_id=member.id, name=member.name)
         if name in member.rooms:
             member.hear(joined)
             return
-        room = self._rooms.setdefault(name, Room(None))
-        room.joining[member.id] = member
-        try:
-            async with self._backend.unit_of_work() as work:
-                await work.rooms.move(member.id, [*member.rooms, name])
-                place = await work.rooms.post(name, joined, clock.now(), counted=False)
-        except BaseException:
-            room.joining.pop(member.id, None)
-            self._drop_if_empty(name)
-            raise
-        member.rooms.add(name)
-        room.start(place)
-        asyncio.get_running_loop().call_later(HEARD_SECONDS, self._check_heard, name, place)
+        await self._heard(name, await finished(self._enter(member, name, joined)))
 
     async def leave(self, member: Member, name: str) -> None:
         """Raises Unavailable, TimedOut; the member is in the room still."""
-        left = member.frame("left", room=name, client_id=member.id, name=member.name)
-        async with self._backend.unit_of_work() as work:
-            await work.rooms.post(name, left, clock.now(), counted=False)
-            await work.rooms.move(member.id, [room for room in member.rooms if room != name])
-        member.rooms.discard(name)
+        await self._heard(name, await finished(self._go(member, name)))
 
     async def say(self, member: Member, name: str, text: str) -> None:
         """Raises Unavailable, TimedOut."""
         moment = clock.now()
         said = {"from": member.id, "name": member.name, "text": text, "at": clock.rfc3339(moment)}
+        message = member.frame("message", room=name, **said)
         async with self._backend.unit_of_work() as work:
-            await work.rooms.post(name, member.frame("message", room=name, **said), moment, counted=True)
+            place = await work.rooms.post(name, message, moment, counted=True)
+        await self._heard(name, place)
 
     async def direct(self, member: Member, to: UUID, text: str) -> bool:
         """False where nobody knows the client. Raises Unavailable, TimedOut."""
@@ -170,50 +187,95 @@ class Rooms:
         """Keeps this process's clients known, and tells the rooms of those whose process is gone."""
         moment = clock.now()
         async with self._backend.unit_of_work() as work:
-            await work.rooms.renew([*self._members], moment + self._lease)
-            for client in await work.rooms.expire(moment):
-                gone = Member(client.id, client.name, _nobody)
-                for name in client.rooms:
-                    left = gone.frame("left", room=name, client_id=client.id, name=client.name)
-                    await work.rooms.post(name, left, moment, counted=False)
+            clients = [*self._members]
+            renewed = await work.rooms.renew(clients, moment + self._lease)
+        # who departs meanwhile is gone, and forgotten by nobody
+        forgotten = self._members.keys() & {*clients}.difference(renewed)
+        if forgotten:
+            await self._end([self._members[client_id] for client_id in forgotten])
+        # however many are gone, the next renewal is in time
+        while clock.now() < moment + self._lease / RENEWALS and await self._expire(moment):
+            pass
 
     async def close(self) -> None:
         await asyncio.gather(*self._catching_up.values(), return_exceptions=True)
-        await self._following.aclose()
+
+    async def _expire(self, moment: datetime) -> bool:
+        async with self._backend.unit_of_work() as work:
+            return await work.rooms.expire(moment, _farewell)
+
+    async def _end(self, forgotten: Sequence[Member]) -> None:
+        """Of members that lapsed while this process could not renew them: their rooms were told that they
+        left. A new connection knows that it has to join again."""
+        # who has heard it by now does not tell it once more
+        for name in {name for member in forgotten for name in member.rooms}:
+            await self._read_log(name)
+        _log.warning("%d clients were taken for gone, and are to connect again", len(forgotten))
+        for member in forgotten:
+            member.end()
 
     async def _arrive(self, member: Member) -> None:
-        async with self._turns:
-            if not self._members:
-                await self._following.enter_async_context(self._feed.follow(self.hear))
-            self._members[member.id] = member
         own = self._rooms[inbox(member.id)] = Room(0)
         own.members[member.id] = member
         client = Client(member.id, member.name, [])
-        async with self._backend.unit_of_work() as work:
-            await work.rooms.arrive(client, clock.now() + self._lease)
+        try:
+            async with self._backend.unit_of_work() as work:
+                await work.rooms.arrive(client, clock.now() + self._lease)
+        except BaseException:
+            # what may be stored is in no room, and ends with its lease: to take it back would cost who waits
+            # for the answer as long again
+            del self._rooms[inbox(member.id)]
+            raise
+        self._members[member.id] = member
 
     async def _depart(self, member: Member) -> None:
-        for name in (*member.rooms, inbox(member.id)):
+        del self._members[member.id]
+        for name in (*member.rooms, *member.doubtful, inbox(member.id)):
             if (room := self._rooms.get(name)) is not None:
                 room.members.pop(member.id, None)
                 self._drop_if_empty(name)
         try:
-            for name in [*member.rooms]:
-                await self.leave(member, name)
+            for name in {*member.rooms, *member.doubtful}:
+                await self._go(member, name)
             async with self._backend.unit_of_work() as work:
                 await work.rooms.depart(member.id)
         except (Unavailable, TimedOut):
             _log.info("client %s left while the database was away: its lease tells the others", member.id)
-        finally:
-            async with self._turns:
-                self._members.pop(member.id, None)
-                if not self._members:
-                    await self._following.aclose()
 
-    def _check_heard(self, name: str, place: int) -> None:
-        """A post whose news were lost just when the feed was connected again is read from the log."""
+    async def _enter(self, member: Member, name: str, joined: str) -> int:
+        """The place of `joined` in the room's log."""
+        room = self._rooms.setdefault(name, Room(None))
+        room.joining[member.id] = member
+        try:
+            async with self._backend.unit_of_work() as work:
+                await work.rooms.move(member.id, [*member.rooms, name])
+                place = await work.rooms.post(name, joined, clock.now(), counted=False)
+        except BaseException as error:
+            room.joining.pop(member.id, None)
+            self._drop_if_empty(name)
+            if not isinstance(error, Unavailable) or error.outcome_unknown:
+                member.doubtful.add(name)
+            raise
+        member.rooms.add(name)
+        member.doubtful.discard(name)
+        room.start(place)
+        return place
+
+    async def _go(self, member: Member, name: str) -> int:
+        """The place of `left` in the room's log."""
+        left = member.frame("left", room=name, client_id=member.id, name=member.name)
+        async with self._backend.unit_of_work() as work:
+            place = await work.rooms.post(name, left, clock.now(), counted=False)
+            await work.rooms.move(member.id, [room for room in member.rooms if room != name])
+        member.rooms.discard(name)
+        member.doubtful.discard(name)
+        return place
+
+    async def _heard(self, name: str, place: int) -> None:
+        """Who speaks hears it before anything that is asked next is answered (WS: frames are answered in
+        their order). What got lost just when the feed was connected again is read from the log."""
         room = self._rooms.get(name)
-        if room is not None and room.place is not None and room.place < place:
+        if room is not None and not await room.has_heard(place):
             self._catch_up(name)
 
     def _take(self, name: str, posts: Sequence[Post]) -> None:
@@ -247,8 +309,8 @@ class Rooms:
         self._take(name, posts)
 
 
-def _nobody(_: str) -> None:
-    """Hears for a client that is gone."""
+def _farewell(client: Client, room: str) -> str:
+    return Member.frame("left", room=room, client_id=client.id, name=client.name)
 
 
 @asynccontextmanager

@@ -43,6 +43,10 @@ class Tail:
         self._waiting: set[asyncio.Future[None]] = set()
         self._hurried = asyncio.Event()
 
+    @property
+    def is_lost(self) -> bool:
+        return self._needed_by > 0 and not self.is_connected
+
     @asynccontextmanager
     async def needed(self) -> AsyncIterator[None]:
         """Connected when entered. Raises Unavailable."""
@@ -106,10 +110,12 @@ class Tail:
             except PositionLost:
                 position, is_lost = None, True
             except (Unavailable, TimedOut) as error:
-                self._disconnect(error)
+                if pause == FIRST_PAUSE:
+                    _log.warning("the change feed is cut off, and tries again: %r", error.__cause__ or error)
+                self._disconnect()
             except Exception:  # noqa: BLE001 - without its tail the process would go silent for ever
                 _log.exception("the change feed failed and is followed again")
-                self._disconnect(None)
+                self._disconnect()
             await self._rest(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -120,9 +126,7 @@ class Tail:
             if not connection.done():
                 connection.set_result(None)
 
-    def _disconnect(self, error: Exception | None) -> None:
-        if self.is_connected and error is not None:
-            _log.warning("the change feed lost its connection (%r) and tries again", error)
+    def _disconnect(self) -> None:
         self.is_connected = False
         for connection in self._waiting:
             if not connection.done():

@@ -1,4 +1,4 @@
-"""Ordered SQL files, each applied once, in a transaction of its own, by one process at a time."""
+"""Ordered SQL files, each applied once, in one transaction, by one process at a time."""
 
 from hashlib import sha256
 from importlib.resources import files
@@ -26,12 +26,13 @@ class ChangedMigration(Exception):
 async def migrate(settings: Settings) -> None:
     conn = await asyncpg.connect(postgresql_url(settings.database_url), timeout=settings.db_timeout)
     try:
-        await conn.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        await conn.execute(_LEDGER)
-        rows = await conn.fetch("SELECT name, checksum FROM schema_migrations")
-        applied = {row["name"]: row["checksum"] for row in rows}
-        for name, statements in _migrations():
-            await _apply(conn, name, statements, applied.get(name))
+        async with conn.transaction():
+            await conn.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await conn.execute(_LEDGER)
+            rows = await conn.fetch("SELECT name, checksum FROM schema_migrations")
+            applied = {row["name"]: row["checksum"] for row in rows}
+            for name, statements in _migrations():
+                await _apply(conn, name, statements, applied.get(name))
     finally:
         await conn.close(timeout=settings.db_timeout)
 
@@ -48,6 +49,5 @@ async def _apply(conn: asyncpg.Connection, name: str, statements: str, applied: 
         return
     if applied is not None:
         raise ChangedMigration(name)
-    async with conn.transaction():
-        await conn.execute(statements)
-        await conn.execute("INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, checksum)
+    await conn.execute(statements)
+    await conn.execute("INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, checksum)
