@@ -13,10 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 from opened import Console
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 START_SECONDS = 120.0
+
 NO_CHROMIUM = "no Chromium here: install it by `apt-get install chromium`, or put `chromium` on the PATH"
+
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +69,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         yield context
 
 

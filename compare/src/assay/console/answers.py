@@ -6,10 +6,11 @@ import time
 from typing import Annotated, Any, Final
 
 import httpx2
-import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from assay.console.backends import Backend, Fleet
+from assay.console.bodies import Kind, body_of
+from assay.console.operations import OPERATIONS
 
 BODY_SHOWN_BYTES: Final = 256 * 1024
 """Of a longer answer only the beginning is read."""
@@ -18,7 +19,15 @@ _SHOWN_HEADERS: Final = (
     "content-type", "etag", "location", "allow", "retry-after", "www-authenticate", "x-cache", "age",
     "idempotency-replayed", "content-disposition", "accept-ranges", "content-range",
 )  # fmt: skip
+_MOST_DIGITS: Final = 19
 _TIMING = re.compile(r"(\w+)((?:;\s*\w+=[^;,]*)*)")
+_REASONS: Final[dict[type[Exception], str]] = {
+    httpx2.ConnectError: "cannot be reached",
+    httpx2.RemoteProtocolError: "it hung up",
+    httpx2.ReadError: "it hung up",
+    httpx2.DecodingError: "its body is not encoded as it says",
+}
+_COLLECTION = re.compile(f"/(?:{'|'.join(sorted({one.path.split('/')[1] for one in OPERATIONS}))})/")
 _NOT_GIVEN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "authorization"})
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 
@@ -56,7 +65,9 @@ class Timing(BaseModel):
 
 
 class Shown(BaseModel):
-    """`failure` says why there is no answer; then `status` is None. `ms` is the time seen by the console."""
+    """`failure` says why there is no answer; then `status` is None. `ms` is the time seen by the console.
+    `body` is a JSON value, where `content` is json; `text` is what the page shows; `cut`: there is more.
+    `prefix` is what the service's own paths begin with, in `Location` and `instance`."""
 
     backend: str
     ms: float
@@ -64,9 +75,11 @@ class Shown(BaseModel):
     failure: str | None = None
     headers: dict[str, str] = {}
     timing: Timing = Timing()
-    body: Any = None
+    content: Kind = "nothing"
+    body: Annotated[Any, Field(exclude=True)] = None
     text: str | None = None
     cut: bool = False
+    prefix: str = ""
 
 
 async def answer_of(fleet: Fleet, backend: Backend, wanted: Wanted) -> Shown:
@@ -82,12 +95,13 @@ async def answer_of(fleet: Fleet, backend: Backend, wanted: Wanted) -> Shown:
                 **_content(wanted),
             ) as answer,
         ):
-            body, cut = await _beginning(answer)
+            body, cut = await beginning(answer, BODY_SHOWN_BYTES)
     except TimeoutError:
         return Shown(backend=backend.name, ms=since(begun), failure=f"no answer within {wanted.timeout:g} s")
-    except (httpx2.TransportError, httpx2.InvalidURL, UnicodeError) as error:
+    except (httpx2.RequestError, httpx2.InvalidURL, UnicodeError) as error:
         return Shown(backend=backend.name, ms=since(begun), failure=plain(error))
-    return shown_of(backend, answer, body, since(begun), cut=cut)
+    asked = answer.request.url.path.removeprefix(backend.prefix)
+    return shown_of(backend, asked, answer, body, since(begun), cut=cut)
 
 
 def _typed(wanted: Wanted) -> dict[str, str]:
@@ -104,34 +118,43 @@ def _content(wanted: Wanted) -> dict[str, Any]:
     return {"content": wanted.body.encode()}
 
 
-async def _beginning(answer: httpx2.Response) -> tuple[bytes, bool]:
+async def beginning(answer: httpx2.Response, most: int) -> tuple[bytes, bool]:
+    """So many bytes of the body, and whether there are more."""
     read = bytearray()
     async for chunk in answer.aiter_bytes():
         read += chunk
-        if len(read) > BODY_SHOWN_BYTES:
-            return bytes(read[:BODY_SHOWN_BYTES]), True
+        if len(read) > most:
+            return bytes(read[:most]), True
     return bytes(read), False
 
 
 def shown_of(
-    backend: Backend, answer: httpx2.Response, body: bytes, ms: float, *, cut: bool = False
+    backend: Backend, asked: str, answer: httpx2.Response, body: bytes, ms: float, *, cut: bool = False
 ) -> Shown:
-    value, text = None, None
-    if body:
-        try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            text = body.decode("utf-8", "replace")
+    """`asked`: the path, without what percent signs stand for."""
+    taken = body_of(body, answer.headers.get("content-type", ""), cut=cut)
     return Shown(
         backend=backend.name,
         ms=ms,
         status=answer.status_code,
         headers={name: answer.headers[name] for name in _SHOWN_HEADERS if name in answer.headers},
         timing=timing_of(answer.headers.get("server-timing", "")),
-        body=value,
-        text=text,
+        content=taken.kind,
+        body=taken.value,
+        text=taken.text,
         cut=cut,
+        prefix=_prefix(backend, asked, answer, taken.value),
     )
+
+
+def _prefix(backend: Backend, asked: str, answer: httpx2.Response, body: Any) -> str:
+    """The service knows it by `ROOT_PATH`, the console from what the service answers: that of the URL only
+    says how it is reached from here."""
+    instance = body.get("instance") if isinstance(body, dict) else None
+    if isinstance(instance, str) and instance.endswith(asked):
+        return instance.removesuffix(asked)
+    located = _COLLECTION.search(answer.headers.get("location", ""))
+    return backend.prefix if located is None else located.string[: located.start()]
 
 
 def timing_of(header: str) -> Timing:
@@ -162,7 +185,8 @@ def _number(text: str | None) -> float | None:
 
 def _count(text: str | None) -> int | None:
     bare = (text or "").strip('"')
-    return int(bare) if bare.isdecimal() else None
+    # Python refuses to read a number of some thousand digits, and nothing is counted that far
+    return int(bare) if bare.isdecimal() and len(bare) <= _MOST_DIGITS else None
 
 
 def since(begun: float) -> float:
@@ -171,5 +195,5 @@ def since(begun: float) -> float:
 
 
 def plain(error: Exception) -> str:
-    kinds = {"ConnectError": "nothing listens there", "RemoteProtocolError": "it hung up"}
-    return kinds.get(type(error).__name__, f"no answer ({type(error).__name__})")
+    """Why there is no answer, in the page's words."""
+    return _REASONS.get(type(error), f"no answer ({type(error).__name__})")

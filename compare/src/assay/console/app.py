@@ -20,6 +20,7 @@ from assay.console.backends import (
     Signer,
     UnknownBackend,
     cancelled_and_awaited,
+    passing_client,
     pooled_client,
 )
 from assay.console.fanout import ask_all
@@ -27,7 +28,8 @@ from assay.console.guard import PROBE, SHADOW, Guard
 from assay.console.live import Live
 from assay.console.operations import OPERATIONS
 from assay.console.race import READING, Races, run_races
-from assay.console.relaying import LARGEST_BYTES, NoAnswer, TooLarge, passed_on, relayed_of
+from assay.console.relayed import NotPassable, relayed
+from assay.console.relaying import NoAnswer, passed_on
 from assay.console.rows import Rows
 from assay.console.settings import ConsoleSettings, revealed
 from assay.console.shadow import Shadow, Shadowing, State
@@ -66,9 +68,10 @@ def make_app(backends: Mapping[str, Backend], settings: ConsoleSettings) -> Fast
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with pooled_client(len(backends)) as client:
+        async with pooled_client(backends) as client, passing_client() as passing:
             with noticing_stop(GRACE_SECONDS) as stopping:
-                app.state.console = console = Console(Fleet(backends, client, Signer(secret)), stopping)
+                fleet = Fleet(backends, client, passing, Signer(secret))
+                app.state.console = console = Console(fleet, stopping)
                 async with console.shadow.working():
                     yield
 
@@ -145,15 +148,17 @@ async def _differences(here: Here) -> Response:
 
 async def _shadow(request: Request, here: Here) -> Response:
     """The primary's answer; the secondary gets the request when the client has it."""
+    written = request.scope["raw_path"].decode("latin-1")
+    if not written.startswith(SHADOW):
+        raise HTTPException(404, "Write the beginning of the path without percent signs.")
     primary = here.shadow.primary
     if primary is None:
         raise HTTPException(503, "Choose a primary and a secondary backend on the console's page first.")
-    written = request.scope["raw_path"].decode("latin-1")
     try:
-        relayed = await relayed_of(request, written[written.index(SHADOW) + len(SHADOW) - 1 :])
-        return await passed_on(here.fleet, primary, relayed, here.shadow.follow)
-    except TooLarge:
-        raise HTTPException(413, f"A request may have {LARGEST_BYTES} bytes here.") from None
+        asked_for = relayed(request, written.removeprefix(SHADOW[:-1]))
+        return await passed_on(here.fleet, primary, request, asked_for, here.shadow.follow, here.stopping)
+    except NotPassable as error:
+        raise HTTPException(400, f"This cannot be passed on: {error}.") from None
     except NoAnswer as error:
         raise HTTPException(502, f"The primary backend gave no answer: {error}.") from None
 

@@ -1,22 +1,25 @@
 """The services that the console asks, and the one client that reaches them all."""
 
 import asyncio
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Never, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 
+from assay.named_urls import named_urls
 from shared.http.access import make_token
 
 TOKEN_SECONDS = 600
 _RENEWED_BEFORE_END = 60
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}").fullmatch
 _CONNECTIONS_EACH = 32
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class Backend:
 
     name: str
     url: str
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def prefix(self) -> str:
@@ -42,35 +50,10 @@ def backends_of(pairs: Iterable[str]) -> dict[str, Backend]:
     >>> backends_of(["motor=http://localhost:8080/motor/"])
     {'motor': Backend(name='motor', url='http://localhost:8080/motor')}
     """
-    found: dict[str, Backend] = {}
-    for pair in pairs:
-        name, _, url = pair.partition("=")
-        if not (_NAME(name) and _is_base(url)):
-            raise ValueError(
-                f"--backend {pair}: write NAME=http://host:port or NAME=http://host:port/prefix."
-            )
-        if name in found:
-            raise ValueError(f"--backend {pair}: {name!r} names another backend already.")
-        found[name] = Backend(name, url.rstrip("/"))
+    found = {name: Backend(name, url) for name, url in named_urls("--backend", pairs).items()}
     if not found:
         raise ValueError("--backend is missing: write --backend NAME=http://host:port, once for each.")
     return found
-
-
-def _is_base(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        httpx2.URL(url)
-        return bool(
-            parts.scheme in ("http", "https")
-            and parts.hostname
-            and parts.port != 0
-            and "@" not in parts.netloc
-            and not parts.query
-            and not parts.fragment
-        )
-    except (ValueError, httpx2.InvalidURL):
-        return False
 
 
 class Signer:
@@ -93,11 +76,19 @@ class Signer:
 
 
 class Fleet:
-    """All backends, in the order in which they were named; the first is what the others are held against."""
+    """All backends, in the order in which they were named; the first is what the others are held against.
+    `passing` is the client by which requests of others are passed on."""
 
-    def __init__(self, backends: Mapping[str, Backend], client: httpx2.AsyncClient, signer: Signer) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        client: httpx2.AsyncClient,
+        passing: httpx2.AsyncClient,
+        signer: Signer,
+    ) -> None:
         self.backends = backends
         self.client = client
+        self.passing = passing
         self.signer = signer
 
     def named(self, name: str) -> Backend:
@@ -107,11 +98,43 @@ class Fleet:
         return self.backends[name]
 
 
-def pooled_client(backends: int) -> httpx2.AsyncClient:
-    """One for the life of the process. Whoever asks brings the time limit; the environment's proxies are
-    not asked, and redirects are answers."""
-    limits = httpx2.Limits(max_connections=_CONNECTIONS_EACH * backends, max_keepalive_connections=None)
-    return httpx2.AsyncClient(limits=limits, timeout=None, trust_env=False, follow_redirects=False)
+def pooled_client(backends: Mapping[str, Backend]) -> httpx2.AsyncClient:
+    """One for the life of the process, with connections apart for each host and port: a stalled backend uses
+    up its own."""
+    at = Counter(backend.origin for backend in backends.values())
+    pools = {
+        origin: httpx2.AsyncHTTPTransport(
+            limits=httpx2.Limits(max_connections=_CONNECTIONS_EACH * count, max_keepalive_connections=None)
+        )
+        for origin, count in at.items()
+    }
+    return _client(mounts=pools)
+
+
+def passing_client() -> httpx2.AsyncClient:
+    """As many connections as clients have to the console: who waits long takes none from another, nor from
+    the console's own requests."""
+    return _client(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None))
+
+
+def _client(**more: Any) -> httpx2.AsyncClient:
+    """Whoever asks brings the time limit; the environment's proxies are not asked, redirects are answers, and
+    cookies that are set for one client are not another's: none are kept."""
+    none_kept = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx2.AsyncClient(
+        cookies=none_kept, timeout=None, trust_env=False, follow_redirects=False, **more
+    )
+
+
+async def unless(work: Coroutine[Any, Any, Value], *ends: Coroutine[Any, Any, Never]) -> Value:
+    """What the work comes to, or what the first of the ends raises before that. None of them runs on."""
+    working = asyncio.ensure_future(work)
+    ending = [asyncio.ensure_future(end) for end in ends]
+    try:
+        done, _ = await asyncio.wait({working, *ending}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working in done else done.pop().result()
+    finally:
+        await cancelled_and_awaited([working, *ending])
 
 
 async def cancelled_and_awaited(tasks: Iterable[asyncio.Future[Any]]) -> None:

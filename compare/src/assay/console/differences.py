@@ -1,7 +1,7 @@
 """Where one backend's answer is not the other's, ids and times looked past as a comparison does."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -28,25 +28,35 @@ class Difference(BaseModel):
     found: str
 
 
-def differences(expected: Shown, found: Shown, prefixes: Mapping[str, str]) -> list[Difference]:
-    """`prefixes` are the paths that each backend's Locations begin with."""
-    one, other = (_seen(shown, prefixes.get(shown.backend, "")) for shown in (expected, found))
+def differences(expected: Shown, found: Shown) -> list[Difference]:
+    """The first MOST of them, in the order of the expected answer."""
+    one, other = _seen(expected), _seen(found)
     return [
         Difference(place=place.removeprefix("."), expected=_short(was), found=_short(now))
         for _, (place, was, now) in zip(range(MOST), _apart("", one, other), strict=False)
     ]
 
 
-def _seen(shown: Shown, prefix: str) -> dict[str, Any]:
+def _seen(shown: Shown) -> dict[str, Any]:
     headers = {name: value for name, value in shown.headers.items() if name not in _PASSING}
     if "location" in headers:
-        headers["location"] = headers["location"].removeprefix(prefix)
-    body = shown.body
-    if isinstance(body, dict) and isinstance(body.get("instance"), str):
-        body = {**body, "instance": body["instance"].removeprefix(prefix)}
-    answer = {"status": shown.failure or shown.status, "header": headers, "body": body}
-    lines = {} if shown.text is None else {"line": shown.text.splitlines()}
-    return {name: normalised(_blurred(value)) for name, value in (answer | lines).items()}
+        headers["location"] = headers["location"].removeprefix(shown.prefix)
+    answer = {"status": shown.failure or shown.status, "header": headers, "cut": shown.cut}
+    return {name: normalised(_blurred(value)) for name, value in (answer | _content(shown)).items()}
+
+
+def _content(shown: Shown) -> dict[str, Any]:
+    """Empty where the body is: that is no JSON null."""
+    if shown.content == "json":
+        body = shown.body
+        if isinstance(body, dict) and isinstance(body.get("instance"), str):
+            body = {**body, "instance": body["instance"].removeprefix(shown.prefix)}
+        return {"body": body}
+    if shown.text is None:
+        return {}
+    if shown.content == "text":
+        return {"line": shown.text.splitlines(keepends=True)}
+    return {"body": shown.text}
 
 
 def _blurred(value: Any) -> Any:

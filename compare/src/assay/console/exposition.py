@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,7 +33,7 @@ class Snapshot:
 
 
 def snapshot(text: str, at: float) -> Snapshot:
-    """Raises ValueError where the text is no exposition."""
+    """Raises ValueError or KeyError where the text is no exposition."""
     lines = "\n".join(line for line in text.splitlines() if line.startswith(_READ))
     requests: dict[float, float] = defaultdict(float)
     lag: dict[float, float] = defaultdict(float)
@@ -41,12 +41,16 @@ def snapshot(text: str, at: float) -> Snapshot:
     for family in text_string_to_metric_families(lines + "\n"):
         for sample in family.samples:
             labels = sample.labels
-            if sample.name == _REQUESTS and labels["http_route"] not in _NOT_LOAD:
-                requests[float(labels["le"])] += sample.value
+            if sample.name == _REQUESTS:
+                if labels.get("http_route") not in _NOT_LOAD:
+                    requests[float(labels["le"])] += sample.value
             elif sample.name == _LAG:
                 lag[float(labels["le"])] += sample.value
             elif labels.get("db_client_connection_pool_name") == "requests":
                 pool[labels.get("db_client_connection_state", "waiting")] += sample.value
+    bounds, figures = {*requests, *lag}, (*requests.values(), *lag.values(), *pool.values())
+    if not all(bound > -inf for bound in bounds) or not all(map(isfinite, figures)):
+        raise ValueError("a figure that is none")
     size = pool["used"] + pool["idle"]
     return Snapshot(at, requests, lag, int(pool["used"]), int(size), int(pool["waiting"]))
 

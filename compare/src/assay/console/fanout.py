@@ -15,10 +15,12 @@ from assay.console.rows import NoRows, Rows
 
 class Judged(BaseModel):
     """An answer held against the first backend's; `differences` is None where there is nothing to hold
-    against: it is the first one's own, or the first backend gave none."""
+    against: it is the first one's own, or the first backend gave none. `beginning`: one of the two bodies was
+    cut, so only their beginnings were compared."""
 
     backend: str
     differences: list[Difference] | None
+    beginning: bool
 
 
 class Judgement(BaseModel):
@@ -51,18 +53,17 @@ async def ask(fleet: Fleet, rows: Rows, backend: Backend, wanted: Wanted, unique
     try:
         # making rows is four requests: together they have what the one that follows has
         async with asyncio.timeout(wanted.timeout):
-            sent = await rows.filled(backend, wanted, unique)
+            filled = await rows.filled(backend, wanted, unique)
     except NoRows as error:
         return Shown(backend=backend.name, ms=since(begun), failure=str(error))
     except TimeoutError:
         return Shown(backend=backend.name, ms=since(begun), failure="no example rows in time")
-    shown = await answer_of(fleet, backend, sent)
-    rows.learn(backend, sent, shown)
+    shown = await answer_of(fleet, backend, filled.wanted)
+    rows.learn(backend, filled, shown)
     return shown
 
 
 def judgement(fleet: Fleet, shown: dict[str, Shown]) -> Judgement:
-    prefixes = {backend.name: backend.prefix for backend in fleet.backends.values()}
     baseline = next((name for name in fleet.backends if shown[name].status is not None), None)
     return Judgement(
         baseline=baseline,
@@ -71,7 +72,8 @@ def judgement(fleet: Fleet, shown: dict[str, Shown]) -> Judgement:
                 backend=name,
                 differences=None
                 if baseline is None or name == baseline
-                else differences(shown[baseline], shown[name], prefixes),
+                else differences(shown[baseline], shown[name]),
+                beginning=shown[name].cut or (baseline is not None and shown[baseline].cut),
             )
             for name in fleet.backends
         ],

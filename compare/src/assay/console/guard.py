@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -15,6 +16,9 @@ from shared.serve import is_loopback
 
 PROBE = "/livez"
 SHADOW = "/shadow/"
+SHOWN = "assay.console.password_shown"
+"""In the scope of a request that is passed on: whether its client showed the console's password, by which it
+may use the console's own token."""
 
 _SAFE = frozenset({"GET", "HEAD"})
 _OWN_PAGES = frozenset({"same-origin", "none"})
@@ -31,8 +35,12 @@ _HEADERS = {
 }
 
 
+_SANDBOX = {"content-security-policy": "sandbox"}
+
+
 class Guard:
-    """Around the application. Answers that are passed on from a backend keep their own headers."""
+    """Around the application. Answers that are passed on from a backend keep their own headers, and are shut
+    off from the console where a browser shows them as a page: its users' words may be in them."""
 
     def __init__(self, app: ASGIApp, password: str | None, secret: str | None) -> None:
         self._app = app
@@ -44,7 +52,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         passed_on = scope["path"].startswith(SHADOW)
-        send_on = send if passed_on else _with_headers(send)
+        send_on = _with_headers(send, _SANDBOX if passed_on else _HEADERS)
+        if passed_on:
+            shown = self._shows_password(Headers(scope=scope).get("authorization", ""))
+            scope = {**scope, SHOWN: shown}
         refusal = None if scope["path"] == PROBE else self._refusal(scope, passed_on=passed_on)
         await (refusal or self._app)(scope, receive, send_on)
 
@@ -69,6 +80,12 @@ class Guard:
             except ProblemError:
                 return False
             return True
+        return self._shows_password(authorization)
+
+    def _shows_password(self, authorization: str) -> bool:
+        """Nobody does where there is none."""
+        if self._password is None:
+            return False
         scheme, _, credentials = authorization.partition(" ")
         if scheme.lower() != "basic":
             return False
@@ -95,12 +112,11 @@ def _is_of_own_page(headers: Headers) -> bool:
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
     async def send_on(message: Message) -> None:
         if message["type"] == "http.response.start":
-            own = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-            kept = [pair for pair in message["headers"] if pair[0].decode("latin-1").lower() not in _HEADERS]
-            message = {**message, "headers": kept + own}
+            own = [(name.encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message["headers"], *own]}
         await send(message)
 
     return send_on

@@ -9,6 +9,7 @@ from typing import Final
 import httpx2
 from pydantic import BaseModel
 
+from assay.console.answers import plain
 from assay.console.backends import Backend, Fleet, cancelled_and_awaited
 from assay.console.exposition import Snapshot, quantile, since, snapshot, total
 
@@ -20,11 +21,11 @@ _SCRAPE_SECONDS: Final = 0.9
 
 
 class Pulse(BaseModel):
-    """One backend's last seconds. `gone`: it did not answer. Quantiles and lag are in ms, None without any
-    request; rate in requests for each second."""
+    """One backend's last seconds. `gone` says why there is nothing to show, None where there is. Quantiles
+    and lag are in ms, None without any request; rate in requests for each second."""
 
     backend: str
-    gone: bool
+    gone: str | None = None
     rate: float | None = None
     p50: float | None = None
     p99: float | None = None
@@ -32,6 +33,10 @@ class Pulse(BaseModel):
     size: int | None = None
     waiting: int | None = None
     lag: float | None = None
+
+
+class _Nothing(Exception):
+    """Why a backend has no pulse."""
 
 
 class Live:
@@ -82,20 +87,31 @@ class Live:
     async def _pulse(self, backend: Backend) -> Pulse:
         seen = self._seen[backend.name]
         try:
-            async with asyncio.timeout(_SCRAPE_SECONDS):
-                answer = await self._fleet.client.get(
-                    f"{backend.url}/metrics", headers=self._fleet.signer.headers()
-                )
-            answer.raise_for_status()
-            now = snapshot(answer.text, time.monotonic())
-        except (TimeoutError, httpx2.HTTPError, ValueError):
-            # whatever it is, the page shows that there is nothing to show
+            now = await self._scraped(backend)
+        except _Nothing as reason:
             seen.clear()
-            return Pulse(backend=backend.name, gone=True)
+            return Pulse(backend=backend.name, gone=str(reason))
         if seen and since(seen[-1].requests, now.requests) is None:
             seen.clear()
         seen.append(now)
         return _between(backend.name, seen[0], now)
+
+    async def _scraped(self, backend: Backend) -> Snapshot:
+        """Raises _Nothing."""
+        headers = self._fleet.signer.headers()
+        try:
+            async with asyncio.timeout(_SCRAPE_SECONDS):
+                answer = await self._fleet.client.get(f"{backend.url}/metrics", headers=headers)
+        except TimeoutError:
+            raise _Nothing(f"no answer within {_SCRAPE_SECONDS:g} s") from None
+        except httpx2.RequestError as error:
+            raise _Nothing(plain(error)) from error
+        if answer.status_code != httpx2.codes.OK:
+            raise _Nothing(f"/metrics answers {answer.status_code}")
+        try:
+            return snapshot(answer.text, time.monotonic())
+        except (ValueError, KeyError) as error:
+            raise _Nothing("/metrics is not what Prometheus reads") from error
 
 
 def _between(name: str, first: Snapshot, now: Snapshot) -> Pulse:
@@ -104,7 +120,6 @@ def _between(name: str, first: Snapshot, now: Snapshot) -> Pulse:
     seconds = now.at - first.at
     return Pulse(
         backend=name,
-        gone=False,
         rate=round(total(requests) / seconds, 1) if seconds else None,
         p50=_ms(quantile(requests, 0.5)),
         p99=_ms(quantile(requests, 0.99)),

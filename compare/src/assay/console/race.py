@@ -37,12 +37,14 @@ class Races(Wanted):
 
 
 class Race(BaseModel):
-    """`winner` is None where nobody answered below 500; `margin` is in ms, None where no second came."""
+    """`winner` is None where nobody answered below 500; `margin` is in ms, None where no second came.
+    `absent`: who gave no answer before it began."""
 
     winner: str | None
     ms: float | None = None
     margin: float | None = None
     cancelled: int = 0
+    absent: list[str] = []
 
 
 class Tally(BaseModel):
@@ -84,6 +86,7 @@ async def run_race(fleet: Fleet, rows: Rows, wanted: Wanted) -> Race:
         ms=None if first is None else _ms(first.at - begun),
         margin=None if first is None or second is None else _ms(second.at - first.at),
         cancelled=sum(task.cancelled() for task in runners),
+        absent=[name for name in fleet.backends if name not in {backend.name for backend, _ in started}],
     )
 
 
@@ -118,11 +121,11 @@ async def _at_the_line(fleet: Fleet, rows: Rows, wanted: Wanted) -> list[tuple[B
     async def prepared(backend: Backend) -> tuple[Backend, Wanted] | None:
         try:
             async with asyncio.timeout(wanted.timeout):
-                sent = await rows.filled(backend, wanted, unique)
+                filled = await rows.filled(backend, wanted, unique)
         except (NoRows, TimeoutError):
             return None
         greeted = await answer_of(fleet, backend, Wanted(method="GET", path="/livez", timeout=wanted.timeout))
-        return None if greeted.status is None else (backend, sent)
+        return None if greeted.status is None else (backend, filled.wanted)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(prepared(backend)) for backend in fleet.backends.values()]

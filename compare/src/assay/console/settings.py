@@ -28,6 +28,14 @@ class ConsoleSettings(BaseSettings):
             raise ValueError(f"must have {AUTH_SECRET_MIN_BYTES} bytes or more")
         return secret
 
+    @field_validator("console_password")
+    @classmethod
+    def _is_one(cls, password: SecretStr | None) -> SecretStr | None:
+        """A file that is empty would open the console to everybody."""
+        if password is not None and not password.get_secret_value():
+            raise ValueError("must not be empty")
+        return password
+
 
 def revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()

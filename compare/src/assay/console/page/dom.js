@@ -2,7 +2,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const OWN = { asyncpg: 0, sqlalchemy: 1, tortoise: 2, motor: 3 };
+
 export const byId = (id) => document.getElementById(id);
+
+// A layer has the colour that it has in a report; others get the free ones in turn.
+export const hue = (backend, index) => `hue-${OWN[backend] ?? 4 + (index % 4)}`;
 
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);

@@ -1,4 +1,4 @@
-import { byId, el, lines, listed, ms, post, trouble } from "./dom.js";
+import { byId, el, hue, lines, listed, ms, post, trouble } from "./dom.js";
 
 let upload = false;
 let current = null;
@@ -33,7 +33,7 @@ function fill(operation) {
 }
 
 function card(backend, index) {
-  return el("article", { class: `card hue-${index % 8}`, id: `answer-${backend}`, "aria-label": backend },
+  return el("article", { class: `card ${hue(backend, index)}`, id: `answer-${backend}`, "aria-label": backend },
     el("div", { class: "head" }, el("h3", { class: "name" }, backend), el("span", { class: "status pending" }, "…")));
 }
 
@@ -48,7 +48,7 @@ function show(answer) {
     ["round trips", trips === null ? "–" : String(trips)], ["statements", statements === null ? "–" : String(statements)],
   ]));
   if (Object.keys(answer.headers).length) place.append(listed("headers", Object.entries(answer.headers)));
-  const text = answer.text ?? (answer.body === null ? null : JSON.stringify(answer.body, null, 2));
+  const { text } = answer;
   if (text !== null) {
     place.append(el("pre", { tabindex: "0", role: "region", "aria-label": `Body of ${answer.backend}` }, answer.cut ? `${text}\n… only the beginning` : text));
   }
@@ -56,14 +56,14 @@ function show(answer) {
 
 function judge({ baseline, judged }) {
   let apart = 0;
-  for (const { backend, differences } of judged) {
+  for (const { backend, differences, beginning } of judged) {
     const place = byId(`answer-${backend}`);
     if (backend === baseline) place.firstChild.after(el("p", { class: "apart pending" }, "The others are held against this one."));
     if (differences === null) continue;
     apart += differences.length > 0;
     place.firstChild.after(differences.length
       ? el("div", { class: "apart" }, el("b", { class: "alarm" }, `${differences.length} ${differences.length === 1 ? "difference" : "differences"}`), told(differences))
-      : el("p", { class: "apart same" }, "No differences, ids and times aside."));
+      : el("p", { class: "apart same" }, `No differences${beginning ? " in the beginnings, which were compared" : ""}, ids and times aside.`));
   }
   return apart;
 }
@@ -84,17 +84,20 @@ async function send(backends) {
     const answer = await post("send", asked, mine.signal);
     byId("answers").replaceChildren(...backends.map(card));
     let failed = 0;
+    let judged = false;
     for await (const line of lines(answer)) {
       if (line.kind === "shown") {
         show(line);
         failed += line.status === null;
       } else {
+        judged = true;
         const apart = judge(line);
         const parts = [failed ? `${failed} of ${backends.length} gave no answer.` : `All ${backends.length} answered.`,
           apart ? `${apart} differ from ${line.baseline}.` : line.baseline && failed < backends.length - 1 ? "No differences." : ""];
         state.textContent = parts.join(" ");
       }
     }
+    if (!judged) state.textContent = "The console broke it off.";
   } catch (error) {
     if (error.name === "AbortError") return;
     trouble(error.message);
@@ -102,9 +105,20 @@ async function send(backends) {
   }
 }
 
+function group(path) {
+  const first = path.split("/")[1];
+  return ["users", "documents", "attachments"].includes(first) ? first : "the whole service";
+}
+
 export function startSending({ backends, operations }) {
   const choice = byId("operation");
-  choice.append(...operations.map((one, index) => el("option", { value: index }, `${one.method} ${one.path}`)));
+  const groups = new Map();
+  operations.forEach((one, index) => {
+    const named = group(one.path);
+    if (!groups.has(named)) groups.set(named, el("optgroup", { label: named }));
+    groups.get(named).append(el("option", { value: index }, `${one.method} ${one.path}`));
+  });
+  choice.append(...groups.values());
   choice.addEventListener("change", () => fill(operations[choice.value]));
   fill(operations[0]);
   byId("send-form").addEventListener("submit", (event) => {

@@ -3,10 +3,16 @@ import { told } from "./send.js";
 
 const PERIOD = 2000;
 
+/** A live region that is written again is read aloud again. */
+function say(text) {
+  const place = byId("shadow-state");
+  if (place.textContent !== text) place.textContent = text;
+}
+
 function show(state) {
   const on = state.primary !== null;
-  byId("shadow-state").textContent = on ? `${state.primary} answers; ${state.secondary} is held against it.` : "Nothing is shadowed: choose a primary and a secondary.";
-  const counts = [["waiting", state.waiting], ["dropped", state.dropped], ["too large", state.unread], ["no answer", state.failed], ["unknown rows", state.unknown]];
+  say(on ? `${state.primary} answers; ${state.secondary} is held against it.` : "Nothing is shadowed: choose a primary and a secondary.");
+  const counts = [["waiting", state.waiting], ["dropped", state.dropped], ["too large or cut off", state.unread], ["no answer", state.failed], ["unknown rows", state.unknown]];
   byId("shadow-counts").replaceChildren(...(on ? listed("counts", counts.map(([name, count]) => [name, String(count)])).children : []));
   const names = Object.keys(state.compared).sort();
   byId("shadow-table").hidden = names.length === 0;
@@ -22,10 +28,10 @@ let last = "";
 async function look() {
   try {
     const text = await (await fetch("shadowing")).text();
-    // a live region that is written again is read aloud again
+    // what is looked at or marked stays as it is
     if (text !== last) show(JSON.parse((last = text)));
   } catch {
-    byId("shadow-state").textContent = "The console does not answer.";
+    say("The console does not answer.");
     last = "";
   }
 }
