@@ -1,11 +1,13 @@
 """Moves the pins: the versions in the root `pyproject.toml`, the hashes in `docker/requirements/`.
 
 `uv.lock` names registry hosts and is not committed; constraints and hashed requirement files say the same
-without. `lock` resolves afresh and writes both; `check` fails where what is installed is not what they say.
+without. `lock` resolves afresh and writes both; `pin` writes both where packages came or went, and moves no
+version; `check` fails where what is installed is not what they say.
 """
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,26 +19,32 @@ EXPORT = ("export", "--frozen", "--no-header", "--no-annotate", "--no-emit-works
 EVERYTHING = ("--all-packages", "--all-groups", "--all-extras")
 
 
-def lock() -> None:
+def lock(*, upgrade: bool) -> None:
     before = PROJECT.read_text()
     try:
-        _write_pins([])
-        _uv("lock", "--upgrade")
+        if upgrade:
+            _write_pins([])
+        _uv("lock", *(["--upgrade"] if upgrade else []))
         pins = [line for line in _uv(*EXPORT, *EVERYTHING, "--no-hashes").splitlines() if "==" in line]
         _write_pins(pins)
         _uv("lock")
     except subprocess.CalledProcessError:
         PROJECT.write_text(before)
         raise
-    for name, content in _requirements().items():
+    wanted = _requirements()
+    for name, content in wanted.items():
         (REQUIREMENTS / name).write_text(content)
+    for name in _left_over(wanted):
+        (REQUIREMENTS / name).unlink()
 
 
 def check() -> int:
     """The number of requirement files that are not what uv would install here."""
-    drifted = [name for name, content in _requirements().items() if _read(REQUIREMENTS / name) != content]
+    wanted = _requirements()
+    drifted = [name for name, content in wanted.items() if _read(REQUIREMENTS / name) != content]
+    drifted += _left_over(wanted)
     for name in drifted:
-        print(f"docker/requirements/{name} is not what uv resolves: run `just lock`", file=sys.stderr)  # noqa: T201
+        print(f"docker/requirements/{name} is not what uv resolves: run `just pin`", file=sys.stderr)  # noqa: T201
     return len(drifted)
 
 
@@ -50,6 +58,11 @@ def _requirements() -> dict[str, str]:
     }
     console = _uv(*EXPORT, "--only-group", "console")
     return files | {"console.txt": console, "all.txt": _uv(*EXPORT, *EVERYTHING)}
+
+
+def _left_over(wanted: Mapping[str, str]) -> list[str]:
+    """The files of services that are gone."""
+    return sorted(file.name for file in REQUIREMENTS.glob("*.txt") if file.name not in wanted)
 
 
 def _write_pins(pins: list[str]) -> None:
@@ -73,9 +86,9 @@ def _uv(*arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["lock"]:
-        lock()
+    if sys.argv[1:] in (["lock"], ["pin"]):
+        lock(upgrade=sys.argv[1] == "lock")
     elif sys.argv[1:] == ["check"]:
         sys.exit(1 if check() else 0)
     else:
-        sys.exit("usage: lock.py lock|check")
+        sys.exit("usage: lock.py lock|pin|check")

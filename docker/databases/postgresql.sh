@@ -5,7 +5,9 @@ set -euo pipefail
 for url in /run/secrets/*_url; do
   service=$(basename "$url" _url)
   password=$(sed -E 's|^[^:]+://[^:]+:([^@]+)@.*$|\1|' "$url")
-  psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --set service="$service" --set password="$password" <<'SQL'
+  # by the environment: what is among a program's arguments, everybody on the machine can read
+  PASSWORD=$password psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --set service="$service" <<'SQL'
+\getenv password PASSWORD
 CREATE ROLE :"service" LOGIN PASSWORD :'password';
 CREATE DATABASE :"service" OWNER :"service";
 REVOKE ALL ON DATABASE :"service" FROM PUBLIC;

@@ -125,11 +125,17 @@ ROWS: Final = (
             Plot("Open streams", _by_backend("assay_open_streams"), "none"),
             Plot("Open WebSockets", _by_backend("assay_open_websockets"), "none"),
             Plot("Subscriptions to the feed", _by_backend("assay_feed_subscriptions"), "none"),
+            Plot("The feed's lag, p99", "max by (backend) (instance:feed_lag_seconds:p99_rate5m)", "s"),
             Plot(
                 "Activity not stored yet",
                 _by_backend("assay_activity_buffer_length"),
                 "none",
                 "A process refuses new actions at 10,000.",
+            ),
+            Plot(
+                "Mails that were put off or given up",
+                _by_backend('increase(assay_mail_tries_total{outcome!="sent"}[5m])'),
+                "none",
             ),
         ),
     ),

@@ -56,7 +56,6 @@ class _Backend(_Fields):
 
 
 class _Rule(_Fields):
-    name: str
     matches: list[_Match] = Field(min_length=1, max_length=64)
     filters: list[_Filter] = Field(max_length=16)
     timeouts: _Timeouts
