@@ -25,7 +25,7 @@ from assay.report.part import Interval
 
 SERVICES = {"asyncpg": 1.0, "sqlalchemy": 2.4, "tortoise": 1.9, "motor": 1.02}
 MEASURED = {"asyncpg": 1.0, "sqlalchemy": 2.4, "motor": 1.02, "rivals": 1.4}
-LIMITS = ("p99 < 20 ms at 500/s", "memory < 200 MiB")
+LIMITS = ("p99 < 20 ms at 500/s in users.get", "memory < 200 MiB")
 
 
 class Parts(TypedDict):

@@ -119,7 +119,7 @@ async def test_without_a_process_to_read_cpu_is_missing_and_said_to_be() -> None
 
 
 async def test_rounds_end_once_every_ratio_is_narrow_enough() -> None:
-    plan = replace(PLAN, rounds=40, least_rounds=LEAST_ROUNDS, precision=9.0)
+    plan = replace(PLAN, rounds=40, least_rounds=LEAST_ROUNDS, precision=1e9)
     async with serving("one", "{}") as one, serving("other", "{}") as other:
         found = await measured(one, other, plan=plan)
         never = await measured(one, other, plan=replace(plan, rounds=18, precision=1e-9))
@@ -170,7 +170,7 @@ async def test_an_arm_that_dies_leaves_a_named_gap_and_the_others_their_figures(
 
 async def test_a_course_reads_before_it_writes_and_gives_what_is_left_to_what_is_wide() -> None:
     heard: list[tuple[str, float]] = []
-    narrow = replace(PLAN, rounds=1_000, least_rounds=3, precision=9.0)
+    narrow = replace(PLAN, rounds=1_000, least_rounds=3, precision=1e9)
     wide = replace(narrow, precision=1e-9)
     async with serving("one", "{}") as one, serving("other", "{}") as other:
         tasks = [

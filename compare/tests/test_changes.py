@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from assay.judge.changes import changes, requests, touched
+from shared.registry import names
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ("asyncpg", "motor", "sqlalchemy", "tortoise")
+PATCHES = {patch.stem for request in requests() for patch in Path(str(request)).glob("*.patch")}
+LAYERS = sorted(PATCHES & set(names()))
+"""Those that answer a request, and are here."""
 NAMES = [request.name for request in requests()]
 
 

@@ -87,7 +87,7 @@ def test_a_layer_adds_its_own_libraries_and_none_that_all_need() -> None:
     assert {"sqlalchemy", "greenlet", "alembic", "mako", "asyncpg"} <= added["sqlalchemy"]
     assert {"motor", "pymongo", "dnspython"} <= added["motor"]
     assert not any(
-        {"shared", "fastapi", "pydantic", f"{name}-service"} & found for name, found in added.items()
+        {"assay-shared", "fastapi", "pydantic", f"{name}-service"} & found for name, found in added.items()
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from assay.judge.criteria import Measured
-from assay.judge.decision import PENALTY, decide, weights_of
+from assay.judge.decision import PENALTY, decide, unfit, weights_of
 from assay.judge.requirements import FORMS, limit
+from assay.measure.latency import ONE_OF_THREE
 from assay.report.care import Candidate, LayerCode
 from assay.report.decision import Decision
 from assay.report.figures import Capacity, Footprint, Latency, Percentile
@@ -20,12 +21,12 @@ def around(value: float, spread: float = 0.01) -> Interval:
     return Interval(value=value, low=value * (1 - spread), high=value * (1 + spread))
 
 
-def arm(name: str, database: str | None = "postgresql") -> Arm:
+def arm(name: str, database: str | None = "postgresql", kind: str = "service") -> Arm:
     return Arm.model_validate(
         {
             "name": name,
             "title": name,
-            "kind": "service",
+            "kind": kind,
             "backend": name,
             "layer": name,
             "database": database,
@@ -66,13 +67,27 @@ def decided(
     return decide(found, arms, [], weights_of(weights), [limit(text) for text in texts])
 
 
-def latency(name: str, ms: float, rate: float = 500.0) -> Latency:
+def latency(name: str, ms: float, rate: float = 500.0, scenario: str = "users.get") -> Latency:
     told = Percentile(percentile=99.0, ms=ms, low_ms=ms * 0.9, high_ms=ms * 1.1)
-    return Latency(arm=name, scenario="users.get", missing=None, per_second=rate, percentiles=[told])
+    return Latency(arm=name, scenario=scenario, missing=None, per_second=rate, percentiles=[told])
 
 
 def footprint(name: str, mib: float) -> Footprint:
     return Footprint(arm=name, missing=None, peak_bytes=int(mib * 2**20))
+
+
+def code(backend: str, lines: int) -> LayerCode:
+    return LayerCode(
+        backend=backend,
+        files=9,
+        lines=lines,
+        complexity=1,
+        findings=0,
+        untyped=0,
+        dependencies=[],
+        install_bytes=2**20,
+        operations=[],
+    )
 
 
 def test_the_cheapest_in_what_counts_is_recommended_with_its_margin() -> None:
@@ -113,10 +128,47 @@ def test_the_flip_is_the_weight_at_which_the_scores_meet() -> None:
 
 
 def test_a_missing_figure_counts_as_the_worst_of_the_others_times_the_penalty() -> None:
-    found = measured(footprints=[footprint("asyncpg", 100), footprint("motor", 200)])
-    scores = decided(found, names="asyncpg motor tortoise").scores
+    found = measured(
+        footprints=[footprint("asyncpg", 100), footprint("motor", 200)],
+        latencies=[latency(name, 10) for name in ("asyncpg", "motor", "tortoise")],
+    )
+    scores = decided(found, names="asyncpg motor tortoise", weights="latency=0").scores
     by_arm = {one.arm: one.score.value for one in scores}
     assert by_arm == pytest.approx({"asyncpg": 1.0, "motor": 2.0, "tortoise": 2.0 * PENALTY})
+
+
+def test_an_arm_of_which_nothing_was_measured_has_no_score_and_the_reason_is_told() -> None:
+    lost = Cell(arm="mine", scenario="users.get", missing="lost under load: connection refused")
+    found = measured(
+        cells=[cell("asyncpg", 1.0), cell("motor", 2.0), lost], code=[code("asyncpg", 9), code("mine", 1)]
+    )
+    arms = [arm("asyncpg"), arm("motor"), arm("mine", None, kind="url")]
+    decision = decide(found, arms, [], weights_of(None), [])
+    assert {one.arm for one in decision.scores} == {"asyncpg", "motor"}
+    assert "connection refused" in decision.absent["mine"]
+    assert any("mine has no score" in line and "connection refused" in line for line in decision.limits)
+    # what it would have changed for the others stays as it is without it
+    assert decision.left_out == []
+    assert decision.scores == decide(found, arms[:2], [], weights_of(None), []).scores
+
+
+def test_beside_an_arm_by_url_only_what_every_scored_arm_has_counts() -> None:
+    found = measured(
+        cells=[cell("asyncpg", 1.0), cell("motor", 2.0)],
+        latencies=[latency("asyncpg", 10), latency("motor", 20), latency("mine", 5)],
+        code=[code("asyncpg", 1_000), code("motor", 1_500)],
+    )
+    arms = [arm("asyncpg"), arm("motor"), arm("mine", None, kind="url")]
+    decision = decide(found, arms, [], weights_of(None), [])
+    assert decision.left_out == ["cpu", "database", "code", "install"]
+    scores = {one.arm: one.score.value for one in decision.scores}
+    assert scores == pytest.approx({"mine": 1.0, "asyncpg": 2.0, "motor": 4.0})
+    assert decision.recommended == "mine"
+    (told,) = [line for line in decision.limits if "Left out" in line]
+    assert "CPU of the service" in told
+    assert "Code of the layer" in told
+    assert not any(f"{PENALTY} times" in line for line in decision.limits)
+    assert decide(found, arms[:2], [], weights_of(None), []).left_out == []
 
 
 def test_a_limit_that_is_broken_takes_an_arm_out_however_good_it_is() -> None:
@@ -128,9 +180,18 @@ def test_a_limit_that_is_broken_takes_an_arm_out_however_good_it_is() -> None:
 
 def test_where_no_arm_keeps_the_limits_nothing_is_recommended() -> None:
     found = measured(cells=[cell("asyncpg", 1.0), cell("motor", 2.0)])
-    decision = decided(found, "p99 < 20 ms at 500/s")
+    decision = decided(found, "memory < 200 MiB", "p99 < 20 ms at 500/s", "mongodb")
     assert decision.recommended is None
     assert "p99 < 20 ms at 500/s" in (decision.withheld or "")
+
+
+def test_a_limit_that_is_not_known_to_hold_is_not_said_to_be_broken() -> None:
+    found = measured(cells=[cell("asyncpg", 1.0), cell("motor", 2.0)])
+    decision = decided(found, "postgresql", "p99 < 20 ms at 500/s")
+    assert (decision.withheld or "").startswith("No layer is known to keep every limit.")
+    told = {one.arm: unfit(one.arm, decision.requirements) for one in decision.scores}
+    assert told == {"asyncpg": "a limit is not known", "motor": "fails a limit"}
+    assert (decided(found, "mongodb", names="asyncpg").withheld or "") == "No layer keeps every limit."
 
 
 @pytest.mark.parametrize(
@@ -144,6 +205,84 @@ def test_a_latency_limit_holds_only_with_its_whole_interval_at_its_rate(
     (requirement,) = decided(found, "p99 < 20 ms at 500/s", names="asyncpg").requirements
     assert requirement.holds == {"asyncpg": holds}
     assert requirement.because["asyncpg"]
+
+
+CHEAP = latency("asyncpg", 4.0)
+SLOW_BELOW = latency("asyncpg", 25.0, 90.0, "documents.patch")
+
+
+@pytest.mark.parametrize(
+    ("of_patch", "holds", "named"),
+    [
+        pytest.param([], "yes", "users.get", id="it has no open loop"),
+        pytest.param([SLOW_BELOW], "no", "documents.patch at 90/s", id="slower at less than the rate"),
+        pytest.param(
+            [latency("asyncpg", 19.0, 90.0, "documents.patch")], "unknown", "documents.patch", id="?"
+        ),
+        pytest.param(
+            [latency("asyncpg", 5.0, 90.0, "documents.patch")],
+            "unknown",
+            "documents.patch: not measured at 500/s",
+            id="fast, but at less than the rate",
+        ),
+        pytest.param(
+            [latency("asyncpg", 19.0, 90, "documents.patch"), latency("asyncpg", 8, 500, "documents.patch")],
+            "yes",
+            "documents.patch at 500/s",
+            id="fast at the rate",
+        ),
+        pytest.param(
+            [Latency(arm="asyncpg", scenario="documents.patch", missing="the run was stopped before it")],
+            "unknown",
+            "documents.patch: the run was stopped",
+            id="not measured",
+        ),
+        pytest.param(
+            [
+                Latency(
+                    arm="asyncpg",
+                    scenario="documents.patch",
+                    missing="…",
+                    per_second=500,
+                    samples=900,
+                    errors=9,
+                )
+            ],
+            "no",
+            "9 of 900 requests failed",
+            id="it cannot take the rate",
+        ),
+        pytest.param(
+            [Latency(arm="asyncpg", scenario="documents.patch", missing=None, per_second=500, samples=900)],
+            "unknown",
+            "documents.patch at 500/s: 900 requests are too few for p99",
+            id="too few requests",
+        ),
+    ],
+)
+def test_a_latency_limit_holds_only_where_every_scenario_keeps_it(
+    of_patch: Sequence[Latency], holds: str, named: str
+) -> None:
+    without = Latency(arm="asyncpg", scenario="documents.batch", missing=ONE_OF_THREE)
+    found = measured(latencies=[CHEAP, *of_patch, without])
+    (requirement,) = decided(found, "p99 < 20 ms at 500/s", names="asyncpg").requirements
+    assert requirement.holds == {"asyncpg": holds}
+    assert named in requirement.because["asyncpg"]
+
+
+def test_a_latency_limit_that_names_a_scenario_is_held_against_it_alone() -> None:
+    found = measured(latencies=[CHEAP, SLOW_BELOW])
+    texts = [f"p99 < 20 ms at 500/s{name}" for name in ("", " in users.get", " in documents.patch")]
+    held = decided(found, *texts, names="asyncpg").requirements
+    assert [one.holds["asyncpg"] for one in held] == ["no", "yes", "no"]
+
+
+def test_what_a_quick_run_leaves_out_is_told_once() -> None:
+    left_out = [
+        Latency(arm="asyncpg", scenario=name, missing="left out of a quick run") for name in ("a", "b")
+    ]
+    (requirement,) = decided(measured(latencies=left_out), "p99 < 20 ms at 500/s").requirements
+    assert requirement.because["asyncpg"] == "no latency was measured: left out of a quick run"
 
 
 def test_a_capacity_limit_is_unknown_within_the_bracket() -> None:
@@ -177,26 +316,15 @@ def test_a_library_that_ended_is_not_maintained() -> None:
 
 
 def test_code_counts_by_its_lines() -> None:
-    code = [
-        LayerCode(
-            backend=name,
-            files=9,
-            lines=lines,
-            complexity=1,
-            findings=0,
-            untyped=0,
-            dependencies=[],
-            install_bytes=2**20,
-            operations=[],
-        )
-        for name, lines in (("asyncpg", 1_000), ("motor", 1_500))
-    ]
-    scores = {one.arm: one.score.value for one in decided(measured(code=code), weights="code=1").scores}
+    found = measured(code=[code("asyncpg", 1_000), code("motor", 1_500)])
+    scores = {one.arm: one.score.value for one in decided(found, weights="code=1").scores}
     # both install as much, which counts a third as much as code
     assert scores["motor"] == pytest.approx(math.exp(math.log(1.5) / 1.5))
 
 
-@pytest.mark.parametrize("text", ["p99 < fast", "must be Oracle", "", "p98 < 2 ms at 5/s"])
+@pytest.mark.parametrize(
+    "text", ["p99 < fast", "must be Oracle", "", "p98 < 2 ms at 5/s", "p99 < 2 ms at 0/s"]
+)
 def test_what_is_no_limit_is_refused_with_those_there_are(text: str) -> None:
     with pytest.raises(StandError, match="capacity > 800/s"):
         limit(text)

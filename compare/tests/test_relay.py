@@ -143,12 +143,12 @@ async def test_a_delay_is_that_of_a_round_trip(relay: Relay, connection: asyncpg
 
 
 async def test_delayed_bytes_travel_behind_each_other(relay: Relay, connection: asyncpg.Connection) -> None:
-    relay.delay_ms = 100
+    relay.delay_ms = 400
     started = time.monotonic()
-    # a hundred reads and more: one after the other they would take five seconds
+    # a hundred reads and more: one after the other they would take forty seconds
     found = await connection.fetchval("SELECT repeat('x', 30_000_000)")
     assert len(found) == 30_000_000
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 10
 
 
 async def test_a_shorter_delay_lets_nothing_overtake(relay: Relay) -> None:
@@ -168,18 +168,17 @@ async def test_connections_share_a_narrow_way(relay: Relay, connection: asyncpg.
     started = time.monotonic()
     long = "SELECT repeat('x', 200_000)"
     await asyncio.gather(connection.fetchval(long), other.fetchval(long))
-    assert 0.4 <= time.monotonic() - started < 1.5
+    assert time.monotonic() - started >= 0.4
     relay.bandwidth = None
-    started = time.monotonic()
-    await connection.fetchval(long)
-    assert time.monotonic() - started < 0.15
+    async with asyncio.timeout(10):
+        await connection.fetchval("SELECT repeat('x', 20_000_000)")
     await other.close()
 
 
 async def test_a_stall_ends_by_itself(relay: Relay, connection: asyncpg.Connection) -> None:
     relay.stall(0.4)
-    assert 390 <= await _round_trip_ms(connection) < 2_000
-    assert await _round_trip_ms(connection) < 200
+    assert 390 <= await _round_trip_ms(connection) < 10_000
+    assert min([await _round_trip_ms(connection) for _ in range(10)]) < 200
 
 
 async def test_a_reset_is_one(relay: Relay) -> None:
@@ -195,7 +194,7 @@ async def test_a_reset_is_one(relay: Relay) -> None:
 async def test_a_reset_comes_in_the_middle_of_an_answer(relay: Relay, connection: asyncpg.Connection) -> None:
     passed = bytearray()
     with socket.create_connection(("127.0.0.1", urlsplit(relay.url).port or 0)) as wire:
-        wire.settimeout(5)
+        wire.settimeout(20)
         await asyncio.to_thread(_exchange, wire, (len(_STARTUP) + 4).to_bytes(4) + _STARTUP, bytearray())
         relay.reset(after=1_000)
         with pytest.raises(ConnectionResetError):
@@ -212,9 +211,9 @@ async def test_a_relay_in_a_process_of_its_own_takes_orders(databases: Databases
     try:
         connection = await asyncpg.connect(relay.url)
         await relay.order(Orders(delay_ms=20))
-        assert 19.5 <= await _round_trip_ms(connection) < 200
+        assert 19.5 <= await _round_trip_ms(connection) < 10_000
         await relay.order(Orders(delay_ms=0, stall_seconds=0.3))
-        assert 290 <= await _round_trip_ms(connection) < 2_000
+        assert 290 <= await _round_trip_ms(connection) < 10_000
         async with httpx2.AsyncClient(base_url=relay.running.url, trust_env=False) as client:
             assert (await client.put("/", json={"delay": 5})).status_code == 422
             assert (await client.get("/")).json()["round_trips"] == 2

@@ -175,6 +175,31 @@ def test_what_should_be_equal_and_is_not_is_named(page: Page) -> None:
     assert "ended 2026-05-14" in page.text
 
 
+def test_page_and_terminal_say_what_is_left_out_of_scores_and_who_has_none(results: Results) -> None:
+    absent = {"motor": "nothing of it was measured that counts (lost under load)"}
+    scores = [one for one in results.decision.scores if one.arm != "motor"]
+    decision = results.decision.model_copy(update={"absent": absent, "scores": scores})
+    told = results.model_copy(update={"decision": decision})
+    console = Console(width=400, record=True, file=StringIO())
+    terminal.show(told, None, console)
+    for text in (Page(html.page(told)).text, console.export_text()):
+        assert "Left out of all scores" in text
+        assert "Code of the layer" in text
+        assert "lost under load" in text
+
+
+def test_the_page_says_how_intervals_are_made_and_whether_turns_are_in_them(
+    page: Page, results: Results
+) -> None:
+    full = Page(html.page(results.model_copy(update={"command": "assay compare"})))
+    for text in (page.text, full.text):
+        assert "Hodges–Lehmann" in text
+        assert "signed-rank" in text
+        assert "bootstrap" not in text
+    assert "cannot know how much turns" in page.text
+    assert "the variance between turns" in full.text
+
+
 def test_every_doubt_is_explained(page: Page) -> None:
     for doubt in Doubt:
         assert f"{doubt.value[:1].upper()}{doubt.value[1:]}" in page.text
@@ -198,6 +223,19 @@ def test_a_large_run_stays_below_two_megabytes() -> None:
     more = {"operations": operations, "latencies": parts(names)["latencies"]}
     page = html.page(build(names).model_copy(update=more))
     assert len(page.encode()) < 2 * MEGABYTE
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_terminal_loses_no_name_and_no_figure(results: Results, width: int) -> None:
+    texts = []
+    for columns in (width, 400):
+        console = Console(width=columns, record=True, file=StringIO())
+        terminal.show(results, None, console)
+        texts.append(console.export_text())
+    narrow, wide = texts
+    assert max(map(len, narrow.splitlines())) <= width
+    assert "…" not in narrow
+    assert set(wide.replace(";", " ").split()) <= set(narrow.replace(";", " ").split())
 
 
 @pytest.mark.parametrize("width", [80, 160])

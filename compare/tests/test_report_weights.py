@@ -9,9 +9,10 @@ import pytest
 from results_builder import arms, build, cells
 from results_parts import decision, parts
 
+from assay.judge.decision import unfit
 from assay.report import html
 from assay.report.decision import Decision
-from assay.report.model import Results
+from assay.report.model import Arm, Results
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
@@ -21,9 +22,21 @@ OTHER_WEIGHTS = "cpu=0,code=8,change=6,latency=0,capacity=0.5"
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here to run the page's script")
 
 
+def own_arms() -> list[Arm]:
+    """Beside an arm by URL only what is known of every arm counts, and there is little to weigh."""
+    gone = {"excluded": "it was not asked for"}
+    return [one.model_copy(update=gone) if one.kind == "url" else one for one in arms()]
+
+
+def weighed(results: Results, weights: str | None = None) -> Decision:
+    names = [scenario.name for scenario in results.scenarios]
+    return decision(cells(names), own_arms(), parts(names[:3]), weights)
+
+
 @pytest.fixture(scope="module")
 def results() -> Results:
-    return build()
+    built = build()
+    return built.model_copy(update={"arms": own_arms(), "decision": weighed(built)})
 
 
 def opened(results: Results, address: str, folder: Path) -> str:
@@ -59,7 +72,7 @@ def expected(found: Decision) -> dict[str, tuple[str, str]]:
     return {
         score.arm: (
             f"{score.score.value:.3f}",
-            str(fit.index(score.arm) + 1) if score.fit else "fails a limit",
+            str(fit.index(score.arm) + 1) if score.fit else str(unfit(score.arm, found.requirements)),
         )
         for score in found.scores
     }
@@ -81,8 +94,7 @@ def test_without_other_weights_the_script_adds_only_controls(results: Results, t
 
 
 def test_weights_in_the_address_are_weighed_with_the_same_formula(results: Results, tmp_path: Path) -> None:
-    names = [scenario.name for scenario in results.scenarios]
-    other = decision(cells(names), arms(), parts(names[:3]), OTHER_WEIGHTS)
+    other = weighed(results, OTHER_WEIGHTS)
     live = opened(results, "#weights=" + OTHER_WEIGHTS.replace("=", ":"), tmp_path)
     assert shown(live) == expected(other)
     assert expected(other) != expected(results.decision)
@@ -92,6 +104,14 @@ def test_weights_in_the_address_are_weighed_with_the_same_formula(results: Resul
     address = re.search(r'id="permalink" href="#weights=([^"]+)"', live)
     assert address is not None
     assert {"cpu:0", "code:8", "capacity:0.5", "memory:1"} <= set(address[1].split(","))
+
+
+def test_what_is_left_out_beside_an_arm_by_url_counts_for_the_script_neither(tmp_path: Path) -> None:
+    beside = build()
+    assert "code" in beside.decision.left_out
+    live = opened(beside, "", tmp_path)
+    assert shown(live) == expected(beside.decision)
+    assert 'aria-label="Weight of Code of the layer"' not in live
 
 
 @pytest.mark.parametrize("address", ["#weights=cpu:x,nothing:3,code:-1,memory,%zz:1", "#care"])

@@ -58,9 +58,10 @@ async def test_rounds_of_one_server_entered_twice(server: tuple[int, int], arriv
     assert heard == [0, 1, 2]
     assert [(part.arm, part.round) for part in found] == [(a, n) for n in range(3) for a in ("bare", "twin")]
     for part in found:
-        assert part.samples.sent == part.samples.answers > 0
-        assert part.service_cpu_us is not None
-        assert part.service_cpu_us > 0
+        assert part.samples.sent == part.samples.statuses[200] > 0
+        # a server as bare as this one may be faster than the generator: such slices are void
+        assert (part.samples.sent == part.samples.answers) is (part.void == 0)
+        assert part.void == part.slices or (part.service_cpu_us or 0) > 0
         assert part.database_cpu_us is None
         assert all(answer.status == 200 for answer in part.samples.sampled)
         if part.round == 0:  # few of the first requests could hide a difference: all are kept

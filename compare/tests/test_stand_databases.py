@@ -1,5 +1,7 @@
 """Real servers: found, started, killed, started again, kept, and refused with one line."""
 
+import asyncio
+import gc
 import socket
 import tempfile
 import time
@@ -8,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
 
-from assay.stand import DatabaseKind, Databases, StandError, StandOptions, open_databases, ports
+from assay.stand import DatabaseKind, Databases, StandError, StandOptions, open_databases, open_stand, ports
 from assay.stand.binaries import copy_postgresql, postgresql_folder
 from assay.stand.urls import with_database
+from shared.registry import services
 
 BOTH: tuple[DatabaseKind, DatabaseKind] = ("postgresql", "mongodb")
 # Half a second on an idle machine: five is the promise, the rest is for what else runs beside the tests.
@@ -182,8 +186,28 @@ async def test_wrong_wishes_are_answered_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-async def test_without_docker_the_other_ways_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_docker_the_other_ways_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
     with pytest.raises(StandError, match="DATABASE_URL and MONGODB_URL, or leave --docker out"):
-        async with open_databases(["postgresql"], StandOptions(docker=True)):
+        async with open_databases(["postgresql", "mongodb"], StandOptions(docker=True)):
             pass
+    gc.collect()
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert unheard == []
+
+
+async def test_a_service_of_the_stand_hears_of_no_database_of_the_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (service,) = services("asyncpg")
+    async with open_stand([service], StandOptions(durable=False), serving=False) as stand:
+        for variable in ("MONGODB_URL", "MONGO_URL", "LISTEN_URL"):
+            monkeypatch.setenv(variable, f"{variable.lower()}://elsewhere")
+        monkeypatch.setenv("SERVER_TIMING", "1")
+        running = await stand.start_service(service)
+        given = psutil.Process(running.pid).environ()
+    assert not {"MONGODB_URL", "MONGO_URL", "LISTEN_URL"} & given.keys()
+    assert given["DATABASE_URL"] == stand.databases.url_for(service)["DATABASE_URL"]
+    assert given["SERVER_TIMING"] == "1"

@@ -69,7 +69,7 @@ class Comparison:
         with self._steps.step("code and dependencies"):
             self._code = code_of(self._options.services, findings=not self._options.quick)
         self._proof = await entering.prove()
-        fit = fit_services(self._options, self._proof, str(self._stand.folder / "contract.log"))
+        fit = fit_services(self._options, self._proof, self._stand.folder)
         urls = [name for name in self._options.urls if not self._proof.failures.get(name)]
         rows = await entering.seed(fit, urls)
         self._entrants = await entering.enter(fit, rows)

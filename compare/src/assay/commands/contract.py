@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from assay.commands.chosen import chosen
 from assay.stand import StandError
 
 SUITE = Path(__file__).resolve().parents[4] / "contract_tests"
+
+LOG = "contract.log"
 
 QUICK = ("test_users.py", "test_documents.py", "test_documents_patch.py", "test_documents_transfer.py")
 
@@ -39,14 +42,15 @@ def contract(names: Sequence[str], api_urls: Sequence[str], token: str | None, *
     return 1 if ended.returncode == 1 else 2 if ended.returncode else 0
 
 
-async def prove(urls: Mapping[str, str], folder: Path) -> Proof:
-    """The quick part against running services; its output goes to `folder`."""
-    outcome, log = folder / "conformance.json", folder / "contract.log"
+async def prove(urls: Mapping[str, str], folder: Path, output: Path) -> Proof:
+    """The quick part against running services. Its words go to the run's `folder`; where it could not run, to
+    `output` as well."""
+    outcome, log = folder / "conformance.json", folder / LOG
     tests = [str(SUITE / name) for name in QUICK]
     arguments = [f"--api-url={name}={url}" for name, url in urls.items()]
-    with log.open("wb") as output:
+    with log.open("wb") as words:
         process = await asyncio.create_subprocess_exec(
-            *_pytest(tests), *arguments, f"--conformance={outcome}", stdout=output, stderr=output
+            *_pytest(tests), *arguments, f"--conformance={outcome}", stdout=words, stderr=words
         )
         try:
             await process.wait()
@@ -55,8 +59,13 @@ async def prove(urls: Mapping[str, str], folder: Path) -> Proof:
                 process.kill()
                 await process.wait()
     if process.returncode not in (0, 1) or not outcome.exists():
-        raise StandError(f"the contract suite could not run; see {log}.")
+        raise StandError(f"the contract suite could not run; see {kept(folder, output)}.")
     return _read(json.loads(outcome.read_bytes()))
+
+
+def kept(folder: Path, output: Path) -> Path:
+    """What the suite said, where it outlives the folder of the run."""
+    return Path(shutil.copyfile(folder / LOG, output / LOG))
 
 
 def _pytest(tests: Sequence[str] = ()) -> list[str]:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import asyncpg
 
-from assay.commands.contract import Proof, prove
+from assay.commands.contract import Proof, kept, prove
 from assay.commands.options import Options
 from assay.measure import dataset
 from assay.measure.arms import IN_COMPARISON, Entrant, Entry, reach
@@ -31,7 +32,7 @@ class Entering:
             await reach(name, url)
         urls = {name: running.url for name, running in self._stand.services.items()}
         with self._steps.step("equal work: the quick part of the contract"):
-            return await prove({**urls, **self._options.urls}, self._stand.folder)
+            return await prove({**urls, **self._options.urls}, self._stand.folder, self._options.output)
 
     async def seed(self, services: Sequence[Service], urls: Sequence[str]) -> dict[str, Rows]:
         """Every arm of ours starts from an empty database, whatever the contract left in it. By name."""
@@ -94,11 +95,11 @@ def processes(entrants: Sequence[Entrant]) -> tuple[list[int], list[int]]:
     return services, [pid for pid in databases if pid is not None]
 
 
-def fit_services(options: Options, proof: Proof, log: str) -> list[Service]:
-    """Those that keep the contract. StandError where none does."""
+def fit_services(options: Options, proof: Proof, folder: Path) -> list[Service]:
+    """Those that keep the contract. StandError where none does; what the suite said in `folder` is kept."""
     fit = [service for service in options.services if not proof.failures.get(service.name)]
     if not fit:
-        raise StandError(f"no backend keeps the contract; see {log}.")
+        raise StandError(f"no backend keeps the contract; see {kept(folder, options.output)}.")
     return fit
 
 

@@ -1,6 +1,7 @@
 """What a comparison was asked for, read and checked before anything starts."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 from assay.commands.chosen import chosen, given
 from assay.judge.decision import weights_of
 from assay.judge.requirements import Limit, limit
+from assay.measure.latency import OPEN_LOOP
 from assay.measure.workload import Workload, load
 from assay.stand import StandError
 from shared.registry import Service
@@ -24,7 +26,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 @dataclass(frozen=True)
 class Options:
     """`budget` is the seconds for measuring; starting, proving and seeding come on top. `urls` are services
-    that run already, by name; `delays` are the round trips to the database in ms, empty for none."""
+    that run already, by name; `delays` are the round trips to the database in ms, empty for none; `limits` on
+    latency hold for every scenario that is measured in an open loop, or for the one that they name."""
 
     services: Sequence[Service]
     urls: Mapping[str, str]
@@ -67,6 +70,10 @@ def options_of(
     """Raises StandError, whose message says what to write instead."""
     services = chosen(names)
     urls = given(api_urls)
+    own = None if workload is None else load(workload)
+    limits = _limits(require, own)
+    if quick:
+        _check_quick(arguments, limits)
     return Options(
         services=services,
         urls=urls,
@@ -79,13 +86,37 @@ def options_of(
         target_ms=target_ms,
         arrivals=arrivals,
         delays=_delays(delays, quick=quick),
-        workload=None if workload is None else load(workload),
+        workload=own,
         workload_text=None if workload is None else workload.read_text("utf-8"),
         weights=weights_of(weights),
-        limits=[limit(text) for text in require],
+        limits=limits,
         strict=strict,
-        command=" ".join(["assay", *arguments]),
+        command=shlex.join(["assay", *arguments]),
     )
+
+
+def _check_quick(arguments: Sequence[str], limits: Sequence[Limit]) -> None:
+    """Raises StandError for what only a longer run can answer."""
+    # the values cannot tell: the usual ones may have been asked for as well
+    named = {one.partition("=")[0] for one in arguments}
+    if "--budget" in named:
+        raise StandError("--quick has a time of its own: leave out --quick, or --budget.")
+    of_open_loop: list[str] = [name for name in ("--target", "--arrivals") if name in named]
+    of_open_loop += [f"--require {one.text!r}" for one in limits if one.of_open_loop]
+    if of_open_loop:
+        raise StandError(f"--quick measures no open loop: leave out --quick, or {of_open_loop[0]}.")
+
+
+def _limits(texts: Sequence[str], workload: Workload | None) -> list[Limit]:
+    limits = [limit(text) for text in texts]
+    known = OPEN_LOOP if workload is None else (workload.scenario().name,)
+    for one in limits:
+        if one.scenario is not None and one.scenario not in known:
+            raise StandError(
+                f"--require {one.text!r}: {one.scenario!r} is not measured in an open loop: "
+                f"name one of {', '.join(known)}, or none for all."
+            )
+    return limits
 
 
 def _baseline(wanted: str | None, known: Sequence[str]) -> str:

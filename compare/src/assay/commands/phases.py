@@ -13,7 +13,7 @@ from assay.measure.capacity import capacities
 from assay.measure.course import TURNS, run_course
 from assay.measure.dataset import Rows
 from assay.measure.growth import OPERATIONS, STEPS, growth
-from assay.measure.latency import latencies
+from assay.measure.latency import ONE_OF_THREE, OPEN_LOOP, latencies
 from assay.measure.pinning import pin, pin_for_latency
 from assay.measure.rounds import Plan
 from assay.measure.scenarios import SCENARIOS, Scenario
@@ -35,9 +35,7 @@ LEFT_OUT = "left out of a quick run"
 NOT_ASKED = "not asked for: --db-delay 0,1,5"
 STOPPED = "the run was stopped before it"
 OUT_OF_REACH = "the way to its database is not ours"
-ONE_OF_THREE = "measured in an open loop are users.get, documents.list and documents.patch"
 
-OPEN_LOOP = ("users.get", "documents.list", "documents.patch")
 AT_CAPACITY = ("users.get",)
 WITH_FLOORS_IN_QUICK = ("users.get",)
 FAR_AWAY = ("users.get", "documents.get", "documents.patch-content", "documents.transfer")
@@ -145,26 +143,44 @@ class Phases:
 
     async def _latencies(self) -> None:
         chosen = self._chosen(OPEN_LOOP)
-        if not self._options.quick:
-            seconds = self._within(self._shares.latency) / max(1, len(chosen) + len(self._rates))
-            for scenario in chosen:
-                await self._latency(scenario, seconds, None, LATENCY_LANE)
-            for rate in self._rates:
-                await self._latency(chosen[0], seconds, rate, LIMIT_LANE)
-        reason = LEFT_OUT if self._options.quick else ONE_OF_THREE
+        try:
+            if not self._options.quick:
+                wanted = self._wanted(chosen)
+                seconds = self._within(self._shares.latency) / (len(chosen) + len(wanted))
+                for scenario in chosen:
+                    await self._latency(scenario, seconds, None, LATENCY_LANE)
+                for scenario, rate in wanted:
+                    await self._latency(scenario, seconds, rate, LIMIT_LANE)
+        finally:
+            # a limit is held against all scenarios, those among them that a stopped run did not get to
+            self.measured.latencies += self._without_latency([scenario.name for scenario in chosen])
+
+    def _without_latency(self, chosen: Sequence[str]) -> list[Latency]:
         measured = {found.scenario for found in self.measured.latencies}
-        self.measured.latencies += [
-            Latency(arm=one.name, scenario=scenario.name, missing=reason)
+        return [
+            Latency(
+                arm=one.name,
+                scenario=scenario.name,
+                missing=LEFT_OUT
+                if self._options.quick
+                else STOPPED
+                if scenario.name in chosen
+                else ONE_OF_THREE,
+            )
             for scenario in self.scenarios
             if scenario.name not in measured
             for one in self._candidates
         ]
 
-    @property
-    def _rates(self) -> list[float]:
-        """Those at which a limit wants latencies known."""
-        asked = [limit.per_second for limit in self._options.limits]
-        return [*dict.fromkeys(rate for rate in asked if rate is not None)]
+    def _wanted(self, chosen: Sequence[Scenario]) -> list[tuple[Scenario, float]]:
+        """The rates at which limits want latencies known, with the scenarios."""
+        found = [
+            (scenario, limit.per_second)
+            for limit in self._options.limits
+            for scenario in chosen
+            if limit.per_second is not None and limit.wants(scenario.name)
+        ]
+        return [*dict.fromkeys(found)]
 
     async def _latency(self, scenario: Scenario, seconds: float, rate: float | None, lane: int) -> None:
         doing = f"latency {scenario.name}" + ("" if rate is None else f" at {rate:g}/s")

@@ -6,8 +6,15 @@ from assay.stand import StandError
 from shared.http.access import make_token
 from shared.settings import AUTH_SECRET_MIN_BYTES
 
+_SCOPES = {"read", "write"}
+
 
 def token(subject: str, scope: str, seconds: int) -> int:
+    unknown = set(scope.split()) - _SCOPES
+    if unknown or not scope.split():
+        raise StandError("--scope: write 'read', 'write' or 'read write'.")
+    if not subject or not subject.isprintable():
+        raise StandError("--sub: name somebody, in letters that can be printed.")
     secret = os.environ.get("AUTH_SECRET", "")
     if len(secret.encode()) < AUTH_SECRET_MIN_BYTES:
         raise StandError(

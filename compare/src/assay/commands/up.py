@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assay.commands.chosen import chosen
+from assay.commands.places import check_file, refused
 from assay.progress import Steps
 from assay.stand import Databases, Stand, StandOptions, open_stand
 from assay.stand.parallel import all_or_none
@@ -29,6 +30,8 @@ async def up(
     with_console: bool = False,
 ) -> int:
     services = chosen(only)
+    if urls_file is not None:
+        check_file("--json", urls_file)
     async with AsyncExitStack() as stack:
         with Steps(console) as steps:
             serving = open_stand(services, options, steps, serving=not with_console)
@@ -42,9 +45,16 @@ async def up(
             urls = {service.name: stand.services[service.name].url for service in services}
             if page is not None:
                 urls[CONSOLE] = page
-            await asyncio.to_thread(urls_file.write_text, json.dumps(urls, indent=1) + "\n")
+            await asyncio.to_thread(_write, urls_file, urls)
         await _keep_up(stand.databases, console)
     return 0
+
+
+def _write(urls_file: Path, urls: Mapping[str, str]) -> None:
+    try:
+        urls_file.write_text(json.dumps(urls, indent=1) + "\n")
+    except OSError as error:
+        raise refused("--json", urls_file, error, "file") from error
 
 
 async def _with_console(stand: Stand, services: Sequence[Service]) -> str:

@@ -21,11 +21,11 @@ class View(Protocol):
     async def manifest(self) -> dict[str, str]:
         """Versions, settings, indexes, sizes."""
 
-    async def active(self, ports: Set[int]) -> int:
-        """How many of the arm's sessions work on a statement at this moment."""
+    async def active(self, ports: Set[int]) -> frozenset[int]:
+        """The statements that the arm's sessions work on at this moment, by a number that each keeps."""
 
     def held_up(self) -> AbstractAsyncContextManager[None]:
-        """While the arm's statements stay at the database, where its kind can make them."""
+        """While the arm's statements stay at the database, where it lets itself be made to keep them."""
 
     async def settle(self, ports: Set[int], ask: Ask) -> None:
         """Waits until nothing that was done before counts in `plan` any more."""
@@ -47,7 +47,7 @@ async def open_view(database: Database, url: str, log: Path) -> AsyncIterator[Vi
         async with open_postgresql(url, log if database.pid is not None else None) as view:
             yield view
     else:
-        async with open_mongodb(url) as view:
+        async with open_mongodb(url, ours=database.is_ours) as view:
             yield view
 
 
@@ -56,5 +56,5 @@ async def settings_of(database: Database) -> dict[str, str]:
     if database.kind == "postgresql":
         async with open_postgresql(database.url, None) as view:
             return await view.settings()
-    async with open_mongodb(database.url) as mongodb:
+    async with open_mongodb(database.url, ours=False) as mongodb:
         return await mongodb.settings()

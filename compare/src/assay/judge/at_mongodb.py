@@ -1,12 +1,14 @@
 """What MongoDB tells of an arm: by its catalog, the operations under way, and its profiler."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Set
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
 from shared.settings import database_of
 
@@ -16,11 +18,19 @@ _MEASURED = ("users", "documents")
 _OFF, _ALL = 0, 2
 _PROFILE = "system.profile"
 
+_TICKETS = "wiredTigerConcurrentReadTransactions"
+_FEWEST_TICKETS = 5
+"""A server takes no smaller number."""
+_SLEEP = "sleep(2000) || true"
+"""Of a reader that keeps its ticket; longer than the looks take."""
+_ASLEEP_SECONDS = 0.1
+
 
 class MongoDBView:
-    def __init__(self, client: AsyncMongoClient[Row], database: AsyncDatabase[Row]) -> None:
+    def __init__(self, client: AsyncMongoClient[Row], database: AsyncDatabase[Row], *, ours: bool) -> None:
         self._client = client
         self._database = database
+        self._ours = ours
 
     async def settings(self) -> dict[str, str]:
         status = await self._client.admin.command("serverStatus")
@@ -46,14 +56,28 @@ class MongoDBView:
             **{f"rows of {name}": f"{count:,}" for name, count in counts.items()},
         }
 
-    async def active(self, ports: Set[int]) -> int:
+    async def active(self, ports: Set[int]) -> frozenset[int]:
         found = await self._operations(ports)
-        return sum(row["active"] and "hello" not in row.get("command", {}) for row in found)
+        return frozenset(
+            row["opid"] for row in found if row["active"] and "hello" not in row.get("command", {})
+        )
 
     @asynccontextmanager
     async def held_up(self) -> AsyncIterator[None]:
-        """Nothing holds up a reader here; reading all documents takes long enough to be seen."""
-        yield
+        """No lock holds up a reader here; but it needs a ticket, and readers that sleep have them all. A
+        server that is not ours serves others as well, and newer ones give out tickets as they like: there
+        nothing is held, and only reads that take long enough are seen."""
+        tickets = await self._tickets() if self._ours else None
+        if tickets is None or not await self._give_out(_FEWEST_TICKETS):
+            yield
+            return
+        asleep = [asyncio.ensure_future(self._sleep()) for _ in range(_FEWEST_TICKETS)]
+        try:
+            await asyncio.sleep(_ASLEEP_SECONDS)
+            yield
+        finally:
+            await self._give_out(tickets)
+            await asyncio.gather(*asleep)
 
     async def settle(self, ports: Set[int], ask: Callable[[int], Awaitable[None]]) -> None:
         """The profiler knows nothing of before."""
@@ -85,6 +109,24 @@ class MongoDBView:
         found = await self._client.admin.aggregate([stage])
         return [row async for row in found if _port(row) in ports]
 
+    async def _tickets(self) -> int | None:
+        """How many there are for readers; None where the server does not say it like this."""
+        status = await self._client.admin.command("serverStatus")
+        read = status.get("wiredTiger", {}).get("concurrentTransactions", {}).get("read", {})
+        return int(read["totalTickets"]) if "totalTickets" in read else None
+
+    async def _give_out(self, tickets: int) -> bool:
+        try:
+            await self._client.admin.command({"setParameter": 1, _TICKETS: tickets})
+        except OperationFailure:
+            return False
+        return True
+
+    async def _sleep(self) -> None:
+        """As the first of the rows is looked at; not at all on a server without JavaScript."""
+        with suppress(OperationFailure):
+            await self._database["users"].find_one({"$where": _SLEEP})
+
     async def _profiled(self, ask: Callable[[int], Awaitable[None]]) -> list[Row]:
         """What the requests made the server do on the rows that are measured."""
         await self._database.command("profile", _ALL)
@@ -107,8 +149,8 @@ def _port(row: Row) -> int | None:
 
 
 @asynccontextmanager
-async def open_mongodb(url: str) -> AsyncIterator[MongoDBView]:
+async def open_mongodb(url: str, *, ours: bool) -> AsyncIterator[MongoDBView]:
     async with AsyncMongoClient[Row](
         url, uuidRepresentation="standard", serverSelectionTimeoutMS=5_000
     ) as client:
-        yield MongoDBView(client, client[database_of(url) or "admin"])
+        yield MongoDBView(client, client[database_of(url) or "admin"], ours=ours)

@@ -72,8 +72,9 @@ class PostgreSQLView:
             **{f"rows of {name}": f"{count:,}" for name, count in counts.items()},
         }
 
-    async def active(self, ports: Set[int]) -> int:
-        return sum(row["state"] == "active" for row in await self._sessions(ports))
+    async def active(self, ports: Set[int]) -> frozenset[int]:
+        """A session has one at a time."""
+        return frozenset(row["pid"] for row in await self._sessions(ports) if row["state"] == "active")
 
     @asynccontextmanager
     async def held_up(self) -> AsyncIterator[None]:

@@ -175,7 +175,7 @@ def _findings(services: Sequence[Service]) -> Mapping[str, int] | None:
 
 def dependencies(service: Service) -> dict[str, Distribution]:
     """What the layer's distribution brings along that `shared` does not, by name."""
-    kept = _closure("shared")
+    kept = _closure("assay-shared")
     own = canonicalize_name(f"{service.name}-service")
     return {name: one for name, one in _closure(own).items() if name not in kept and name != own}
 

@@ -22,6 +22,11 @@ from assay.stand import StandError
 PENALTY = 1.5
 """A missing figure counts as the worst one of the others times this."""
 
+FAILS, NOT_KNOWN = "fails a limit", "a limit is not known"
+
+_OF_SOURCE = frozenset({"code", "change", "install"})
+"""Criteria that are read and not measured: an arm has them also where it never answered."""
+
 _WEIGHT = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)").fullmatch
 
 
@@ -32,12 +37,17 @@ def weights_of(text: str | None) -> dict[str, float]:
     0.0
     """
     weights = {kind.name: float(kind.weight) for kind in KINDS}
+    named: set[str] = set()
     for part in (text or "").replace(" ", "").split(","):
         found = _WEIGHT(part)
         if part and (found is None or found[1] not in weights):
             raise StandError(f"--weights {part!r}: write cpu=3,latency=2 with any of {', '.join(weights)}.")
-        if found is not None:
-            weights[found[1]] = float(found[2])
+        if found is None:
+            continue
+        if found[1] in named:
+            raise StandError(f"--weights: {found[1]} is named twice.")
+        named.add(found[1])
+        weights[found[1]] = float(found[2])
     if not any(weights.values()):
         raise StandError("--weights: at least one must be above 0.")
     return weights
@@ -61,14 +71,18 @@ def decide(
     weights: Mapping[str, float],
     limits: Sequence[Limit],
 ) -> Decision:
-    """Over the services and those given by URL; an arm that is excluded takes no part."""
-    entered = [arm for arm in arms if arm.kind in ("service", "url") and arm.excluded is None]
+    """Over the services and those given by URL; an arm that is excluded, or of which nothing was measured,
+    takes no part."""
+    fit_to_enter = [arm for arm in arms if arm.kind in ("service", "url") and arm.excluded is None]
+    absent = _absent(measured, fit_to_enter)
+    entered = [arm for arm in fit_to_enter if arm.name not in absent]
     criteria = [_criterion(kind.name, measured, entered, weights) for kind in KINDS]
-    counted = [one for one in criteria if one.figures and one.weight > 0]
+    left_out = _left_out(criteria, entered)
+    counted = [one for one in criteria if one.figures and one.weight > 0 and one.name not in left_out]
     evidence = Evidence(measured.latencies, measured.capacities, measured.footprints, candidates)
     requirements = [one.held(entered, evidence) for one in limits]
     places = sorted((_place(arm.name, counted) for arm in entered), key=lambda place: place.log)
-    fit = {arm.name: _is_fit(arm.name, requirements) for arm in entered}
+    fit = {arm.name: unfit(arm.name, requirements) is None for arm in entered}
     running = [place for place in places if fit[place.arm]]
     withheld = _withheld(running, counted, requirements)
     return Decision(
@@ -79,8 +93,33 @@ def decide(
         withheld=withheld,
         margin=_margin(running),
         flips=_flips(running, counted),
-        limits=_limits(criteria, entered),
+        limits=_limits(criteria, entered, left_out, absent),
+        absent=absent,
+        left_out=left_out,
     )
+
+
+def _absent(measured: Measured, arms: Sequence[Arm]) -> dict[str, str]:
+    """The arms of which nothing was measured although something was of others, with the reason: a score made
+    of penalties alone would look like a figure, and an exact one."""
+    of_runs = [kind.read(measured, arms) for kind in KINDS if kind.name not in _OF_SOURCE]
+    seen = {name for figures in of_runs for name in figures}
+    return {arm.name: _why_absent(arm, measured) for arm in arms if seen and arm.name not in seen}
+
+
+def _why_absent(arm: Arm, measured: Measured) -> str:
+    told = [one.missing for one in measured.cells if one.arm == arm.name]
+    told += [one.missing for one in measured.footprints if one.arm == arm.name]
+    reason = next((missing for missing in told if missing is not None), NOT_MEASURED)
+    return f"nothing of it was measured that counts ({reason})"
+
+
+def _left_out(criteria: Sequence[Criterion], entered: Sequence[Arm]) -> list[str]:
+    """Where an arm by URL takes part, the criteria that not every arm has: its process and its code cannot be
+    read, and penalties for that would say nothing about it."""
+    if all(arm.kind != "url" for arm in entered):
+        return []
+    return [one.name for one in criteria if one.figures and one.missing]
 
 
 def _criterion(
@@ -122,10 +161,6 @@ def _interval(place: _Place) -> Interval:
     )
 
 
-def _is_fit(arm: str, requirements: Sequence[Requirement]) -> bool:
-    return all(requirement.holds[arm] == "yes" for requirement in requirements)
-
-
 def _withheld(
     running: Sequence[_Place], counted: Sequence[Criterion], requirements: Sequence[Requirement]
 ) -> str | None:
@@ -133,9 +168,7 @@ def _withheld(
     if not counted:
         return "Nothing was measured that has a weight."
     if not running:
-        open_ends = [one.text for one in requirements if "unknown" in one.holds.values()]
-        unknown = f" Not known of some: {', '.join(open_ends)}." if open_ends else ""
-        return f"No layer keeps every limit.{unknown}"
+        return nobody(requirements)
     if len(running) == 1:
         return None
     first, second = running[:2]
@@ -144,6 +177,21 @@ def _withheld(
     if second.log - first.log < math.log1p(PRACTICAL):
         return f"{first.arm} and {second.arm} are within {100 * PRACTICAL:.0f} % of each other."
     return None
+
+
+def nobody(requirements: Sequence[Requirement]) -> str:
+    """That no arm keeps every limit, or is known to."""
+    arms = {arm for one in requirements for arm in one.holds}
+    keeps = "is known to keep" if any(unfit(arm, requirements) == NOT_KNOWN for arm in arms) else "keeps"
+    open_ends = [one.text for one in requirements if "unknown" in one.holds.values()]
+    unknown = f" Not known of some: {', '.join(open_ends)}." if open_ends else ""
+    return f"No layer {keeps} every limit.{unknown}"
+
+
+def unfit(arm: str, requirements: Sequence[Requirement]) -> str | None:
+    """Why an arm is not recommended, in words; None where it keeps every limit."""
+    answers = {requirement.holds[arm] for requirement in requirements}
+    return FAILS if "no" in answers else NOT_KNOWN if "unknown" in answers else None
 
 
 def _margin(running: Sequence[_Place]) -> Interval | None:
@@ -190,11 +238,15 @@ def _flip(criterion: Criterion, running: Sequence[_Place], counted: Sequence[Cri
     )
 
 
-def _limits(criteria: Sequence[Criterion], entered: Sequence[Arm]) -> list[str]:
+def _limits(
+    criteria: Sequence[Criterion], entered: Sequence[Arm], left_out: Sequence[str], absent: Mapping[str, str]
+) -> list[str]:
     """What the scores do not know."""
     unmeasured = [one.title for one in criteria if not one.figures]
-    partly = [one.title for one in criteria if one.figures and one.missing]
+    partly = [one.title for one in criteria if one.figures and one.missing and one.name not in left_out]
     return [
+        *(f"{name} has no score: {why}." for name, why in absent.items()),
+        *([left_out_sentence(criteria, left_out)] if left_out else []),
         *([f"Not measured, so without weight: {', '.join(unmeasured)}."] if unmeasured else []),
         *(
             [f"Missing for some, who count as {PENALTY} times the worst: {', '.join(partly)}."]
@@ -203,3 +255,8 @@ def _limits(criteria: Sequence[Criterion], entered: Sequence[Arm]) -> list[str]:
         ),
         *(f"{one.name}: {alarm}" for one in entered for alarm in one.alarms),
     ]
+
+
+def left_out_sentence(criteria: Sequence[Criterion], left_out: Sequence[str]) -> str:
+    titles = ", ".join(one.title for one in criteria if one.name in left_out)
+    return f"Left out of all scores, as they are not known of every arm and one is given by URL: {titles}."

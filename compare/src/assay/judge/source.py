@@ -71,7 +71,9 @@ def operation(name: str, backends: Sequence[Service] | None = None) -> Operation
     """One operation as each service answers it; a service without the method is left out. Raises
     UnknownOperation."""
     if name not in operation_names():
-        raise UnknownOperation(f"no operation {name!r}; there are {', '.join(operation_names())}")
+        family = name.partition(".")[0]
+        near = [one for one in operation_names() if one.partition(".")[0] == family]
+        raise UnknownOperation(f"no operation {name!r}; there are {', '.join(near or operation_names())}")
     family, _, method = name.partition(".")
     docstring = ast.get_docstring(_method(_port(family), method)) or ""
     answering = services() if backends is None else backends

@@ -7,7 +7,6 @@ dearer than `--limit`.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
@@ -37,7 +36,7 @@ from assay.stand import (
     open_databases,
     run_until_stopped,
 )
-from assay.stand.databases import URL_VARIABLES
+from assay.stand.databases import URL_VARIABLES, users_environment
 from assay.stand.ports import HOST
 from assay.stand.urls import with_database
 from shared.registry import Service
@@ -143,7 +142,7 @@ async def _migrated(databases: Databases, service: Service, tree: Tree, name: st
         URL_VARIABLES[service.database][0]: with_database(database.url, stored),
         "FILES_URL": (databases.folder.path / f"files-{name}").as_uri(),
     }
-    environment = dict(os.environ) | tree.environment() | variables
+    environment = users_environment() | tree.environment() | variables
     command = [sys.executable, "-m", service.module, "migrate"]
     await databases.folder.spawn(f"{name}-migrate", command, environment).succeed(_MIGRATE_SECONDS)
     return environment

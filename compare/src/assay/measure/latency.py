@@ -25,6 +25,10 @@ from assay.measure.samples import Samples, merged
 from assay.measure.scenarios import Scenario
 from assay.report.figures import Latency
 
+OPEN_LOOP = ("users.get", "documents.list", "documents.patch")
+"""The scenarios that it is measured in; somebody's own is measured in it as well."""
+ONE_OF_THREE = f"measured in an open loop are {', '.join(OPEN_LOOP[:-1])} and {OPEN_LOOP[-1]}"
+
 SLICE_SECONDS = 1.0
 LOAD = 0.5
 """Of what the slowest arm can do: every arm is then busy, and none has a queue that only grows."""

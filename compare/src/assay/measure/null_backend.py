@@ -4,7 +4,7 @@ Answers are fixed objects of the usual size; nothing is stored. A floor to measu
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -197,8 +197,8 @@ class Rooms(ports.rooms.Rooms):
     async def arrive(self, client: Client, until: datetime) -> None:
         pass
 
-    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> None:
-        pass
+    async def renew(self, client_ids: Sequence[UUID], until: datetime) -> Sequence[UUID]:
+        return client_ids
 
     async def move(self, client_id: UUID, rooms: Sequence[str]) -> None:
         pass
@@ -206,8 +206,8 @@ class Rooms(ports.rooms.Rooms):
     async def depart(self, client_id: UUID) -> None:
         pass
 
-    async def expire(self, moment: datetime) -> Sequence[Client]:
-        return []
+    async def expire(self, moment: datetime, farewell: Callable[[Client, str], str]) -> bool:
+        return False
 
     async def post(self, room: str, frame: str, moment: datetime, *, counted: bool) -> int:
         return 1

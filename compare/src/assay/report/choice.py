@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from assay.judge.decision import PENALTY
+from assay.judge.decision import PENALTY, left_out_sentence, nobody, unfit
 from assay.report.decision import Criterion, Decision, Requirement
 from assay.report.model import Arm
 from assay.report.part import Interval
@@ -14,11 +14,11 @@ HOLDS = {"yes": "✓", "no": "✗", "unknown": "?"}
 
 @dataclass(frozen=True)
 class Candidate:
-    """An arm that takes part, or why it does not; `place` counts those that are fit, from 1."""
+    """An arm that takes part; `place` counts those that are fit, from 1, and `unfit` says why one is not."""
 
     arm: Arm
     hue: int
-    fit: bool
+    unfit: str | None
     score: Interval | None
     place: int | None
 
@@ -35,7 +35,7 @@ class Weighed:
 
 @dataclass(frozen=True)
 class CriterionView:
-    """`counts` is False where no arm has figures: it is then without weight."""
+    """`counts` is False where no arm has figures, or where it is left out: it is then without weight."""
 
     criterion: Criterion
     counts: bool
@@ -61,7 +61,7 @@ class Choice:
             Candidate(
                 arm,
                 view.hue_of(arm),
-                scores[arm.name].fit,
+                unfit(arm.name, self.decision.requirements),
                 scores[arm.name].score,
                 fit.index(arm.name) + 1 if arm.name in fit else None,
             )
@@ -69,7 +69,7 @@ class Choice:
             if arm.name in scores
         ]
         self.absent = [
-            (arm.name, view.hue_of(arm), arm.excluded or NOT_MEASURED)
+            (arm.name, view.hue_of(arm), arm.excluded or self.decision.absent.get(arm.name, NOT_MEASURED))
             for arm in view.services
             if arm.name not in scores
         ]
@@ -97,6 +97,12 @@ class Choice:
         )
 
     @property
+    def left_out(self) -> str | None:
+        if not self.decision.left_out:
+            return None
+        return left_out_sentence(self.decision.criteria, self.decision.left_out)
+
+    @property
     def flips(self) -> list[str]:
         """What would change the order, and in one line what would not."""
         lines, firm = [], []
@@ -118,13 +124,16 @@ class Choice:
         return {
             "penalty": PENALTY,
             "practical": self._practical,
-            "arms": [{"name": one.arm.name, "fit": one.fit} for one in self.candidates],
+            "nobody": nobody(self.decision.requirements),
+            "arms": [{"name": one.arm.name, "unfit": one.unfit} for one in self.candidates],
             "criteria": [
                 {
                     "name": found.name,
                     "weight": found.weight,
                     "figures": {
-                        arm: [told.value, told.low, told.high] for arm, told in found.figures.items()
+                        arm: [told.value, told.low, told.high]
+                        for arm, told in found.figures.items()
+                        if found.name not in self.decision.left_out
                     },
                 }
                 for found in self.decision.criteria
@@ -139,7 +148,7 @@ class Choice:
             why = None if told else found.missing.get(one.arm.name, NOT_MEASURED)
             multiple = told.value / best if told and best else None
             cells.append(Weighed(told, multiple, told is not None and told.value == best, why))
-        return CriterionView(found, best is not None, cells)
+        return CriterionView(found, best is not None and found.name not in self.decision.left_out, cells)
 
     def _requirement(self, found: Requirement) -> RequirementView:
         names = [one.arm.name for one in self.candidates]

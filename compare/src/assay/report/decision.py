@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from assay.report.part import Interval, Part
 
 
@@ -45,7 +47,8 @@ class Flip(Part):
 
 class Decision(Part):
     """`recommended` is None where it is withheld, and `withheld` says why. `margin` is by how much the second
-    is worse, as a ratio."""
+    is worse, as a ratio. `absent` are arms without a score, with the reason; `left_out` criteria that count
+    for nobody, as an arm by URL takes part and not every arm has them."""
 
     criteria: list[Criterion]
     requirements: list[Requirement]
@@ -55,3 +58,5 @@ class Decision(Part):
     margin: Interval | None
     flips: list[Flip]
     limits: list[str]
+    absent: dict[str, str] = Field(default_factory=dict)
+    left_out: list[str] = Field(default_factory=list)

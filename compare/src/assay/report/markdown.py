@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from assay.measure.statistics import PRACTICAL
 from assay.report.model import Results
-from assay.report.pair import MOST_APART, Difference, Pair
+from assay.report.pair import Difference, Pair
 from assay.report.part import Interval
 from assay.report.views import View
 from assay.report.words import figure, times
@@ -41,35 +42,69 @@ def of_run(results: Results) -> str:
 
 def of_pair(found: Pair) -> str:
     rows = [
-        [f"`{one.scenario}`", one.arm, ratio(one.before), ratio(one.after), ratio(one.change), one.says]
+        [f"`{one.scenario}`", one.arm, ratio(one.before), ratio(one.after), ratio(one.change), said(one)]
         for one in shown(found)
     ]
-    changed = [f"- {_plain(name)}: {_plain(held)} → {_plain(now)}" for name, held, now in found.changed]
+    told = [f"- {_plain(name)}: {_plain(held)} → {_plain(now)}" for name, held, now in found.changed]
     return "\n".join(
         [
             f"## {summary(found)}",
             "",
             f"{found.before} → {found.after}; ratios to {found.baseline}.",
+            *(f"\n{note}" for note in notes(found)),
             "",
             *(table(["scenario", "arm", "before", "after", "change", ""], rows) if rows else []),
-            *(["", "Not the same in both:", *changed] if changed else []),
+            *(["", "Not the same in both:", *told] if told else []),
             "",
         ]
     )
 
 
 def summary(found: Pair) -> str:
+    lost = f" Only in one of the runs: {len(found.lost)}." if found.lost else ""
     if not found.compared:
-        return "The two runs have no ratio in common."
-    apart = len(found.apart)
-    share = f"{apart} of {found.compared} ratios have intervals that exclude each other"
-    asked = f"at most {100 * MOST_APART:.0f} % may by chance"
-    return f"The two runs {'agree' if found.agrees else 'differ'}: {share} ({asked})."
+        return f"The two runs have no ratio in common.{lost}"
+    if found.agrees:
+        shift = found.shift
+        cost = "" if shift is None else f" But the CPU of a request is {times(shift)} what it was."
+        return f"No difference found: of {found.compared} ratios none is apart.{cost}"
+    return f"The two runs differ: {len(found.apart)} of {found.compared} ratios are apart.{lost}"
+
+
+def notes(found: Pair) -> list[str]:
+    """How far the summary carries."""
+    lines = [
+        f"Apart are ratios that moved by more than {100 * PRACTICAL:.0f} % and whose intervals exclude each "
+        "other; of equal ratios about 0.6 % do by chance, or fewer. What is not apart may differ by less "
+        "than can be told."
+    ]
+    if found.quick:
+        lines.append(
+            "One of the runs was quick: such a run has one turn and cannot know how much turns differ, so "
+            "what is apart may be another hour of the machine."
+        )
+    if not found.floors:
+        lines.append("No floor was measured in both: what changed in all services alike would not show.")
+    elif any(one.says == "cheaper" for one in found.apart):
+        lines.append(
+            f"Where floors are cheaper, {found.baseline} itself got dearer, and with it every service whose "
+            "ratio is not apart."
+        )
+    if found.shift is not None:
+        lines.append(
+            f"The CPU of a request is {times(found.shift)} what it was, as the median over arms and "
+            "scenarios: the machine, or what all of them share."
+        )
+    return lines
+
+
+def said(one: Difference) -> str:
+    return one.says if one.lost is None else f"{one.says}: {one.lost}"
 
 
 def shown(found: Pair) -> list[Difference]:
-    """Those that say anything but that both agree, or have none."""
-    return [one for one in found.ratios if one.says not in ("agree", "no figure")]
+    """Those that say anything but that nothing is known to differ, or that both have none."""
+    return [one for one in found.ratios if one.says not in ("not apart", "no figure")]
 
 
 def ratio(interval: Interval | None) -> str:
@@ -88,8 +123,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _cell(view: View, arm: str, scenario: str) -> str:
-    found = next(cell for cell in view.results.cells if (cell.arm, cell.scenario) == (arm, scenario))
-    if found.service_cpu is None:
+    cells = view.results.cells
+    found = next((cell for cell in cells if (cell.arm, cell.scenario) == (arm, scenario)), None)
+    # an arm that is excluded has no cells at all
+    if found is None or found.service_cpu is None:
         return "no figure"
     against = found.against_baseline
     cost = f"{figure(found.service_cpu.value)} µs"

@@ -48,7 +48,7 @@ ADVICE: dict[Doubt, str] = {
     "machine's temperature; then measure again.",
     Doubt.THROTTLED: "Measure on mains power, away from virtual machines with shared cores.",
     Doubt.TOO_FEW: "Give the run a larger budget.",
-    Doubt.NOT_WARM: "Give the run a larger budget: warm-up is a share of it.",
+    Doubt.NOT_WARM: "Its figures may be too high: run without --quick, for a longer warm-up, or again.",
     Doubt.TWINS_APART: "Distrust every ratio of this scenario that is not much larger; measure again.",
     Doubt.WIDE: "Give the run a larger budget, or ask for less with --precision.",
     Doubt.UNEQUAL: "Read the parity manifest; --strict refuses such a run.",
@@ -242,3 +242,8 @@ class Results(Part):
     doubts: list[Doubt]
     judgement: Judgement
     decision: Decision
+
+    @property
+    def is_quick(self) -> bool:
+        """A quick run has one turn, and so does not know how much turns differ."""
+        return "--quick" in self.command.split()

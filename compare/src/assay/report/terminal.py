@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, Group
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from assay.judge.decision import left_out_sentence, unfit
 from assay.report.model import ADVICE, Arm, Results
+from assay.report.narrow import fits, whole
 from assay.report.views import Row, View
 from assay.report.words import SIGNS, figure, times, trips
 
@@ -23,7 +24,7 @@ def show(results: Results, page: Path | None, console: Console) -> None:
     console.print(Text(results.judgement.headline, "bold"))
     console.print()
     for table in _fitting(view, view.services, console):
-        console.print(table)
+        console.print(whole(table, console))
         console.print()
     console.print(Text(_legend(results.baseline), "dim"))
     for found in (
@@ -38,7 +39,7 @@ def show(results: Results, page: Path | None, console: Console) -> None:
     ):
         if found is not None:
             console.print()
-            console.print(found)
+            console.print(whole(found, console) if isinstance(found, Table) else found)
     if page is not None:
         console.print()
         # a path that is broken over two lines cannot be opened
@@ -47,13 +48,12 @@ def show(results: Results, page: Path | None, console: Console) -> None:
 
 def _fitting(view: View, arms: Sequence[Arm], console: Console) -> list[Table]:
     """One table with a line for each scenario, else with two, else as many tables as show all names whole."""
-    wide = console.options.update(max_width=10_000)
     for separator in ("  ", "\n"):
         table = _table(view, arms, separator)
-        if Measurement.get(console, wide, table).maximum <= console.width:
+        if fits(table, console):
             return [table]
-    if len(arms) == 1:
-        return [_table(view, arms, "\n")]
+    if len(arms) <= 1:
+        return [_table(view, arms, "  ")]
     half = (len(arms) + 1) // 2
     return [*_fitting(view, arms[:half], console), *_fitting(view, arms[half:], console)]
 
@@ -131,7 +131,7 @@ def _decision(results: Results) -> Group:
     decision = results.decision
     scores = ", ".join(
         f"{one.arm} {one.score.value:.2f} ({one.score.low:.2f}–{one.score.high:.2f})"
-        f"{'' if one.fit else ' breaks a limit'}"
+        f"{'' if one.fit else f' {unfit(one.arm, decision.requirements)}'}"
         for one in decision.scores
     )
     lines = [Text(f"Scores, 1 is best in everything that counts: {scores or 'none'}")]
@@ -139,6 +139,9 @@ def _decision(results: Results) -> Group:
         lines.insert(0, Text(f"Recommended under these weights: {decision.recommended}", "bold"))
     else:
         lines.insert(0, Text(f"No recommendation: {decision.withheld}", "bold"))
+    if decision.left_out:
+        lines.append(Text(left_out_sentence(decision.criteria, decision.left_out)))
+    lines += [Text(f"{arm} has no score: {why}") for arm, why in decision.absent.items()]
     return Group(*lines)
 
 

@@ -9,14 +9,14 @@ from docker.errors import DockerException
 from testcontainers.core.container import DockerContainer
 
 from assay.stand.errors import StandError
-from assay.stand.mongodb import REPLICA_SET, becomes_primary, direct_client
+from assay.stand.mongodb import REPLICA_SET, SERVER_OPTIONS, becomes_primary, direct_client
 from assay.stand.options import DatabaseKind
 from assay.stand.ports import free_port
 from assay.stand.postgresql import MAX_CONNECTIONS, answers
 from assay.stand.server import START_SECONDS
 
 _POSTGRESQL_IMAGE = "postgres:18"
-_MONGODB_IMAGE = "mongo:8"
+_MONGODB_IMAGE = "mongo:8.0"
 
 Result = TypeVar("Result")
 
@@ -78,8 +78,8 @@ class DockerServer:
     def _described(self) -> DockerContainer:
         if self._kind == "mongodb":
             # The member is known by the address that clients use, so it listens on that port inside as well.
-            command = f"mongod --replSet {REPLICA_SET} --bind_ip_all --port {self._port}"
-            container = DockerContainer(_MONGODB_IMAGE).with_command(command)
+            command = ["mongod", "--replSet", REPLICA_SET, "--bind_ip_all", "--port", str(self._port)]
+            container = DockerContainer(_MONGODB_IMAGE).with_command([*command, *SERVER_OPTIONS])
             return container.with_bind_ports(self._port, self._port)
         settings = [f"max_connections={MAX_CONNECTIONS}"]
         if not self._durable:
@@ -120,6 +120,8 @@ async def _in_thread(call: Callable[[], Result]) -> Result:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        # whoever cancelled tells why; that this one failed as well is no news
+        task.exception()
         raise
     except (DockerException, OSError) as error:
         raise StandError(

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from assay.stand import mongodb, postgresql
@@ -20,6 +21,7 @@ URL_VARIABLES: dict[DatabaseKind, tuple[str, ...]] = {
     "postgresql": ("DATABASE_URL",),
     "mongodb": ("MONGODB_URL", "MONGO_URL"),
 }
+_OF_OTHER_DATABASES = frozenset(chain(*URL_VARIABLES.values(), ["LISTEN_URL"]))
 
 
 @dataclass
@@ -87,6 +89,11 @@ class Databases:
         """The environment variable by which the service finds its own database."""
         url = with_database(self.of(service).url, database_name(service))
         return {URL_VARIABLES[service.database][0]: url}
+
+
+def users_environment() -> dict[str, str]:
+    """Without what points to databases: a service of the stand knows only its own."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_OTHER_DATABASES}
 
 
 def database_name(service: Service) -> str:

@@ -1,6 +1,5 @@
 """Databases and services of one run, each service a process of its own on its own port."""
 
-import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 
-from assay.stand.databases import URL_VARIABLES, Databases, open_databases
+from assay.stand.databases import Databases, open_databases, users_environment
 from assay.stand.options import Progress, StandOptions, reported, silent
 from assay.stand.parallel import all_in_any_case, all_or_none
 from assay.stand.ports import HOST, on_free_port
@@ -72,7 +71,7 @@ class Stand:
 
         async def start(port: int) -> RunningService:
             child = self.databases.folder.spawn(
-                name, [*command, "--port", str(port)], _environment() | dict(environment)
+                name, [*command, "--port", str(port)], users_environment() | dict(environment)
             )
             running = RunningService(name, f"http://{HOST}:{port}", child)
             async with httpx2.AsyncClient(base_url=running.url, timeout=5, trust_env=False) as client:
@@ -96,7 +95,7 @@ class Stand:
 
     async def _migrate(self, service: Service) -> None:
         command = [sys.executable, "-m", service.module, "migrate"]
-        environment = _environment() | self.databases.url_for(service)
+        environment = users_environment() | self.databases.url_for(service)
         child = self.databases.folder.spawn(f"{service.name}-migrate", command, environment)
         await child.succeed(_MIGRATE_SECONDS)
 
@@ -122,9 +121,3 @@ async def _is_ready(client: httpx2.AsyncClient, probe: str) -> bool:
     except httpx2.TransportError:
         return False
     return answer.status_code == 200
-
-
-def _environment() -> dict[str, str]:
-    """The user's own, without the URLs: a service knows only its own database."""
-    urls = {variable for variables in URL_VARIABLES.values() for variable in variables}
-    return {name: value for name, value in os.environ.items() if name not in urls}

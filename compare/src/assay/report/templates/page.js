@@ -22,12 +22,12 @@
         above.push(share * Math.log(figure[2] / figure[0]));
       }
     }
-    return { name: arm.name, fit: arm.fit, log, below: Math.hypot(...below), above: Math.hypot(...above), counted };
+    return { name: arm.name, unfit: arm.unfit, log, below: Math.hypot(...below), above: Math.hypot(...above), counted };
   };
 
   const sentence = (running, nothing) => {
     if (nothing) return "Withheld: Nothing was measured that has a weight.";
-    if (!running.length) return "Withheld: No layer keeps every limit.";
+    if (!running.length) return `Withheld: ${told.nobody}`;
     const [first, second] = running;
     if (!second) return `${first.name} is the only one that keeps every limit.`;
     if (first.log + first.above >= second.log - second.below)
@@ -45,7 +45,7 @@
 
   const show = (weights) => {
     const places = told.arms.map((arm) => place(arm, weights)).sort((one, other) => one.log - other.log);
-    const running = places.filter((one) => one.fit);
+    const running = places.filter((one) => !one.unfit);
     const nothing = !places.length || !places[0].counted.length;
     for (const one of places) {
       const [strong, small] = cellOf("score", one.name).children;
@@ -54,7 +54,7 @@
         ? ""
         : `${Math.exp(one.log - one.below).toFixed(2)}–${Math.exp(one.log + one.above).toFixed(2)}`;
       const at = running.indexOf(one);
-      cellOf("place", one.name).textContent = nothing ? "–" : at < 0 ? "fails a limit" : String(at + 1);
+      cellOf("place", one.name).textContent = nothing ? "–" : at < 0 ? one.unfit : String(at + 1);
     }
     const own = told.criteria.some((one) => weights[one.name] !== one.weight);
     const line = document.querySelector("#standing p");
