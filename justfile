@@ -19,6 +19,12 @@ lock:
     uv run python docker/lock.py lock
     {{ just_executable() }} load-pins > docker/load/requirements.txt
 
+# Pin what came to the workspace and drop what went, and move nothing else.
+[group('setup')]
+pin:
+    uv run python docker/lock.py pin
+    {{ just_executable() }} load-pins > docker/load/requirements.txt
+
 # Fail if what uv resolves is not what is pinned.
 [group('setup')]
 lock-check:
@@ -64,7 +70,7 @@ units: rooms measurements
 # Rules, layers, stand, judge and report: just rooms -k export
 [group('test')]
 rooms *ARGS:
-    uv run --all-packages pytest --doctest-modules shared services compare --ignore=compare/browser -m "not slow and not measures" -n 2 --dist loadfile -q "$@"
+    uv run --all-packages pytest --doctest-modules shared services compare -m "not slow and not measures" -n 2 --dist loadfile -q "$@"
 
 # Load, rounds, latency, capacity, accounting, one test at a time.
 [group('test')]
