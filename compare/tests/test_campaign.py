@@ -178,13 +178,18 @@ async def test_a_course_reads_before_it_writes_and_gives_what_is_left_to_what_is
             Task(SCENARIO, [one, other], "one", None, wide),
             Task(replace(SCENARIO, name="thing.list"), [one, other], "one", None, narrow),
         ]
-        found = await run_course(tasks, 6.0, lambda name, share: heard.append((name, share)))
+        # who stands still meanwhile comes to fewer rounds
+        for seconds in (6.0, 20.0, 60.0):
+            heard.clear()
+            found = await run_course(tasks, seconds, lambda name, share: heard.append((name, share)))
+            rounds = {name: one.cells[0].rounds for name, one in found.items()}
+            if min(rounds.values()) >= LEAST_ROUNDS < rounds["thing.get"]:
+                break
     assert list(found) == ["thing.put", "thing.get", "thing.list"]
     order = list(dict.fromkeys(name for name, _ in heard))
     assert order == ["thing.get", "thing.list", "thing.put"]
     assert [share for _, share in heard] == sorted(share for _, share in heard)
     assert all(0 <= share <= 1 for _, share in heard)
-    rounds = {name: one.cells[0].rounds for name, one in found.items()}
     assert rounds["thing.list"] == rounds["thing.put"] == LEAST_ROUNDS
     assert rounds["thing.get"] > LEAST_ROUNDS
     assert Doubt.WIDE in found["thing.get"].doubts

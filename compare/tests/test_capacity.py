@@ -103,7 +103,7 @@ async def test_arms_of_known_capacity_are_found_in_turns() -> None:
     heard: list[str] = []
     told: list[None] = []
     truths = (1_500, 1_200)
-    for _ in range(3):
+    for _ in range(6):
         heard.clear()
         told.clear()
         async with serving("one", truths[0], heard) as one, serving("other", truths[1], heard) as other:

@@ -16,8 +16,10 @@ from hdrh.histogram import HdrHistogram
 from assay.measure import open_loop
 from assay.measure.campaign import Contestant
 from assay.measure.dataset import Rows
+from assay.measure.lane import Arrivals
 from assay.measure.latency import MOST_PER_SECOND, latencies
 from assay.measure.open_loop import failed, failures, late, saturated, waited
+from assay.measure.pacing import Schedule
 from assay.measure.rounds import Arm
 from assay.measure.samples import Samples
 from assay.measure.scenarios import Scenario, Target
@@ -120,16 +122,22 @@ async def test_the_slowest_arm_gives_the_rate() -> None:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_stall_shows_in_all_that_was_due_meanwhile() -> None:
+async def test_a_stall_shows_in_all_that_was_due_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     begins = math.inf
+    schedule = Arrivals.schedule
+
+    def stalled(arrivals: Arrivals, seconds: float, seed: int) -> Schedule:
+        nonlocal begins
+        begins = time.monotonic() + 0.3
+        return schedule(arrivals, seconds, seed)
 
     async def stall(_number: int) -> int:
         if begins < time.monotonic() < begins + 0.5:
             await asyncio.sleep(begins + 0.5 - time.monotonic())
         return 200
 
+    monkeypatch.setattr(Arrivals, "schedule", stalled)
     async with serving("one", stall) as one:
-        begins = time.monotonic() + 1.1  # after the probe, in the first slice
         found = await measured(one)
     assert found[0].max_ms is not None
     assert found[0].max_ms > 300
