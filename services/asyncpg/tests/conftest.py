@@ -115,7 +115,7 @@ async def layer_settings(databases: Databases) -> Settings:
     server = databases["postgresql"]
     await server.create_database("assay_layer")
     url = with_database(server.url, "assay_layer")
-    settings = Settings(database_url=url, pool_timeout=1, db_timeout=4, export_connections=2)
+    settings = Settings(database_url=url, pool_timeout=3, db_timeout=4, export_connections=2)
     await migrate(settings)
     return settings
 

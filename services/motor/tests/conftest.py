@@ -41,7 +41,7 @@ async def server() -> AsyncIterator[Server]:
 async def settings(server: Server, request: pytest.FixtureRequest) -> Settings:
     """Each module has a database of its own."""
     url = server.url.replace("/?", f"/{request.module.__name__.rpartition('.')[2]}?")
-    chosen = Settings.model_validate({"MONGODB_URL": url, "pool_size": POOL_SIZE, "pool_timeout": 1})
+    chosen = Settings.model_validate({"MONGODB_URL": url, "pool_size": POOL_SIZE, "pool_timeout": 3})
     await migrate(chosen)
     return chosen
 

@@ -48,7 +48,8 @@ def opened(url: str) -> Callable[..., AbstractAsyncContextManager[Database]]:
     """Opens the layer with other settings."""
 
     def open_with(**settings: float | str) -> AbstractAsyncContextManager[Database]:
-        return open_database(Settings.model_validate({"database_url": url, "pool_size": 2, **settings}))
+        chosen = {"database_url": url, "pool_size": 2, "pool_timeout": 3, **settings}
+        return open_database(Settings.model_validate(chosen))
 
     return open_with
 

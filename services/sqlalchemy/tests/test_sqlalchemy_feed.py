@@ -197,7 +197,7 @@ async def test_a_lost_connection_is_unavailable_and_the_position_goes_on(
 
 
 async def test_a_follower_of_a_frozen_server_notices(opened: Opened, url: str) -> None:
-    async with open_relay(url) as relay, opened(database_url=relay.url, db_timeout=1) as database:
+    async with open_relay(url) as relay, opened(database_url=relay.url, db_timeout=4) as database:
         following = database.events.follow(await database.events.head())
         assert await anext(following) == []
         relay.freeze()

@@ -39,7 +39,7 @@ async def url(stand: Databases) -> str:
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
     """Two connections, and some patience."""
-    settings = Settings(database_url=url, pool_size=2, pool_timeout=1, db_timeout=4)
+    settings = Settings(database_url=url, pool_size=2, pool_timeout=3, db_timeout=4)
     async with open_database(settings) as opened:
         yield opened
 
@@ -47,7 +47,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def wide(url: str) -> AsyncIterator[Database]:
     """Connections for many at once."""
-    async with open_database(Settings(database_url=url, pool_timeout=1, db_timeout=4)) as opened:
+    async with open_database(Settings(database_url=url, pool_timeout=3, db_timeout=4)) as opened:
         yield opened
 
 

@@ -172,7 +172,7 @@ async def test_a_follower_whose_connection_is_killed_is_told(url: str, outside: 
 
 async def test_a_follower_of_a_frozen_server_is_told_in_time(url: str) -> None:
     async with open_relay(url) as relay:
-        settings = Settings(database_url=relay.url, pool_size=2, pool_timeout=0.5, db_timeout=1)
+        settings = Settings(database_url=relay.url, pool_size=2, pool_timeout=2, db_timeout=4)
         async with open_database(settings) as opened:
             following = opened.events.follow(await opened.events.head())
             assert await anext(following) == []
