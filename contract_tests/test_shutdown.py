@@ -1,20 +1,22 @@
 """SIGTERM: what runs ends, what streams is told, and the process ends well and in time (OPS-4)."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import AsyncIterator
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx2
 import psutil
 import pytest
 from api import Api
-from builders import make_user, new_document
+from builders import new_user
 from busy import CLEAN_END, busy, fill
 from targets import Target
 
 from assay.stand import Database, RunningService, Stand
+from assay.stand.ports import accepts
 from shared.registry import Service
 
 GRACE: Final = 10.0
@@ -74,17 +76,27 @@ async def test_streams_are_ended_cleanly_and_stalled_work_does_not_hold_up_the_e
 async def test_a_running_request_is_answered_and_no_connection_is_taken(
     ending: RunningService, service: Service
 ) -> None:
+    process, port = psutil.Process(ending.pid), urlsplit(ending.url).port or 0
+    begun, is_closed = asyncio.Event(), asyncio.Event()
+
+    async def halves(body: bytes) -> AsyncIterator[bytes]:
+        yield body[:20]
+        begun.set()
+        await is_closed.wait()
+        yield body[20:]
+
     async with Api(service.name, ending.url) as api:
-        owner = await make_user(api)
-        batch = [new_document(owner["id"], content={"filler": "x" * 8_000}) for _ in range(1_000)]
-        running = asyncio.create_task(api.post("/documents/batch", json=batch))
+        body = json.dumps(new_user()).encode()
+        headers = {"content-type": "application/json"}
+        running = asyncio.create_task(api.post("/users", content=halves(body), headers=headers))
+        await begun.wait()
         await asyncio.sleep(0.3)
-        process = psutil.Process(ending.pid)
         process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(GRACE):
+            while await accepts(port):
+                await asyncio.sleep(0.02)
+        is_closed.set()
         assert (await running).status_code == 201
-    async with httpx2.AsyncClient(base_url=ending.url, trust_env=False) as late:
-        with pytest.raises(httpx2.TransportError):
-            await late.get("/livez")
     assert await _ended(process, GRACE) == 0
 
 
