@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -201,6 +202,18 @@ async def test_a_reset_comes_in_the_middle_of_an_answer(relay: Relay, connection
             await asyncio.to_thread(_exchange, wire, _query(b"SELECT repeat('x', 5000)"), passed)
     assert len(passed) == 1_000
     assert await connection.fetchval("SELECT 7") == 7
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_comes_while_a_relay_closes_is_sent_away(databases: Databases, turns: int) -> None:
+    async with open_relay(databases["postgresql"].url) as closing:
+        late = socket.create_connection(("127.0.0.1", urlsplit(closing.url).port or 0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    with late, suppress(ConnectionResetError):
+        late.settimeout(20)
+        assert await asyncio.to_thread(late.recv, 1) == b""
+    assert not closing.ends
 
 
 async def test_a_relay_in_a_process_of_its_own_takes_orders(databases: Databases) -> None:

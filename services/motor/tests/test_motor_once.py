@@ -214,24 +214,27 @@ async def test_what_is_refused_says_why_inside_the_transaction_too(
 
 
 async def test_keyed_requests_that_want_one_row_take_turns(
-    database: Database,
-    other: Database,
+    settings: Settings,
     keyed: KeyedRequest,
     stored_user: UserRecord,
     new_document: Callable[..., DocumentRecord],
     rows: Rows,
 ) -> None:
-    async def create(place: int) -> tuple[KeptAnswer, bool]:
-        document = new_document(stored_user, f"title {place}")
+    # as two processes have it, and nobody is given up: what is tried again takes turns
+    patient = settings.model_copy(update={"db_timeout": 60, "pool_timeout": 60})
+    async with open_database(patient) as one, open_database(patient) as other:
 
-        async def effect(unit: UnitOfWork) -> KeptAnswer:
-            await unit.documents.create(document)
-            return _DONE
+        async def create(place: int) -> tuple[KeptAnswer, bool]:
+            document = new_document(stored_user, f"title {place}")
 
-        request = replace(keyed, key=token_bytes(32))
-        return await (database, other)[place % 2].once(request, effect, keeps)
+            async def effect(unit: UnitOfWork) -> KeptAnswer:
+                await unit.documents.create(document)
+                return _DONE
 
-    assert await asyncio.gather(*map(create, range(30))) == [(_DONE, False)] * 30
+            request = replace(keyed, key=token_bytes(32))
+            return await (one, other)[place % 2].once(request, effect, keeps)
+
+        assert await asyncio.gather(*map(create, range(30))) == [(_DONE, False)] * 30
     assert await rows.documents.count_documents({"owner_id": stored_user.id}) == 30
 
 

@@ -6,9 +6,9 @@ import socket
 import struct
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from assay.measure.pacing import open_pacer
@@ -37,6 +37,7 @@ class Relay:
     def __init__(self, host: str, port: int, requests: Callable[[], Requests]) -> None:
         self._server = host, port
         self._requests = requests
+        self._arriving: set[asyncio.Task[None]] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._pacer = open_pacer(self._pump)
         self._wakes_ns = math.inf
@@ -102,14 +103,13 @@ class Relay:
         the answer."""
         self.unanswered = asked
 
-    def accept(self) -> asyncio.Protocol:
-        client = _ClientEnd(self)
-        server = _ServerEnd(self, self._requests(), client)
-        client.peer, server.peer = server, client
-        task = asyncio.get_running_loop().create_task(self._connect(server))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-        return client
+    def accept(self, listening: socket.socket) -> None:
+        """Whoever knocks. asyncio's own servers forget whom they were accepting when they are closed."""
+        try:
+            wire, _ = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        _keep(self._arriving, self._arrive(wire))
 
     def due_ns(self, way: "type[_End]", size: int) -> float:
         """When so many bytes should pass that are taken now."""
@@ -128,12 +128,23 @@ class Relay:
         return False
 
     async def close(self) -> None:
+        """To be called when nobody is accepted any more."""
+        await asyncio.gather(*self._arriving)
         for task in self._connecting:
             task.cancel()
         while self.ends or self._connecting:
             self.cut()
             await asyncio.sleep(0.01)
         self._pacer.close()
+
+    async def _arrive(self, wire: socket.socket) -> None:
+        client = _ClientEnd(self)
+        server = _ServerEnd(self, self._requests(), client)
+        client.peer, server.peer = server, client
+        wire.settimeout(0)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: client, wire)
+        _keep(self._connecting, self._connect(server))
 
     async def _connect(self, server: "_ServerEnd") -> None:
         try:
@@ -286,11 +297,21 @@ async def open_relay(url: str) -> AsyncIterator[Relay]:
         query = "&".join(filter(None, (query, "directConnection=true")))
     else:
         relay = Relay(host, server.port or 5432, PostgreSQLRequests)
-    listener = await asyncio.get_running_loop().create_server(relay.accept, HOST, 0)
-    port = listener.sockets[0].getsockname()[1]
-    relay.url = server._replace(netloc=f"{login}{at}{HOST}:{port}", query=query).geturl()
-    try:
-        yield relay
-    finally:
-        listener.close()
-        await relay.close()
+    loop = asyncio.get_running_loop()
+    with socket.create_server((HOST, 0)) as listening:
+        listening.settimeout(0)
+        loop.add_reader(listening, relay.accept, listening)
+        port = listening.getsockname()[1]
+        relay.url = server._replace(netloc=f"{login}{at}{HOST}:{port}", query=query).geturl()
+        try:
+            yield relay
+        finally:
+            loop.remove_reader(listening)
+            listening.close()
+            await relay.close()
+
+
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
